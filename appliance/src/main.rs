@@ -1,0 +1,2 @@
+//! Chancery: the one binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Throwaway PKCS#11 tokens for tests.
