@@ -1,1 +1,33 @@
-//! store
+//! What must survive: narrow store traits, and the engine behind them.
+//!
+//! Every store directory holds a *journal* and an *index*:
+//!
+//! - the journal is the truth: append-only segments of hash-chained frames, one
+//!   frame for each act, on disk before the act is acknowledged;
+//! - the index is sled, derived from the journal and never ahead of it: it says
+//!   where in the journal a record lies. It can always be rebuilt ([`rebuild`]).
+//!
+//! One writer thread per directory takes acts from a bounded queue, decides each
+//! against the current state, appends those that change something, syncs once
+//! for all of them, brings the index up to date and only then answers.
+//! `docs/storage.md` describes the files to operators and auditors.
+
+mod certificates;
+mod config;
+
+mod error;
+
+mod journal;
+mod metrics;
+mod writer;
+
+pub use certificates::{
+    AbandonReason, CertificateFilter, CertificateRecord, CertificateState, CertificateStore,
+    Certificates, Cursor, Idempotency, Intent, IntentOutcome, OpenIntent, Page, StateFilter,
+    rebuild,
+};
+pub use config::StoreConfig;
+pub use error::{Error, Fault, Health, IndexFault};
+pub use journal::{FrameFault, Verified, verify};
+pub use metrics::StoreMetrics;
+pub use writer::{Recovered, Status};

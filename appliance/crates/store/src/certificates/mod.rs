@@ -1,0 +1,17 @@
+//! The CA's records: what was about to be signed, what came of it.
+//!
+//! ```text
+//!  (none) --record_intent--> Pending --record_issued--> Issued
+//!                               \-----abandon_intent--> Abandoned
+//! ```
+
+mod list;
+mod record;
+mod store;
+
+pub use list::{CertificateFilter, Cursor, Page, StateFilter};
+pub use record::{
+    AbandonReason, CertificateRecord, CertificateState, Idempotency, Intent, IntentOutcome,
+    OpenIntent,
+};
+pub use store::{CertificateStore, Certificates, rebuild};
