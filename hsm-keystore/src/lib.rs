@@ -6,17 +6,31 @@
 //! conformance suite holds them to it): PKCS#11 tokens and a directory of files.
 
 mod algorithm;
+mod config;
 mod error;
+mod file;
 mod key_id;
+mod metrics;
+mod pending;
+pub mod pkcs11;
 mod sign;
+pub mod tls;
+mod verify;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use algorithm::{KeyAlgorithm, SignatureScheme, UnknownAlgorithm};
-pub use error::{Error, Unavailable};
+pub use config::{FileConfig, KeyStoreConfig};
+pub use error::{
+    ConfigurationFault, Error, KeyFault, ObjectKind, TokenFailure, Unavailable, UnsupportedKind,
+};
+pub use file::FileStore;
 pub use key_id::{InvalidKeyId, KeyId};
-pub use sign::{PendingSignature, Priority, SignInput, SignJob};
+pub use metrics::KeyStoreMetrics;
+pub use pending::PendingSignature;
+pub use pkcs11::{Modules, Pkcs11Config, Pkcs11Store};
+pub use sign::{Priority, SignInput, SignJob};
 
 use zeroize::Zeroizing;
 

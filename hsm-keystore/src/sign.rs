@@ -19,6 +19,30 @@ pub enum Priority {
     Bulk,
 }
 
+impl Priority {
+    /// Every priority, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::Revocation, Self::Interactive, Self::Bulk];
+
+    /// Returns the name used in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revocation => "revocation",
+            Self::Interactive => "interactive",
+            Self::Bulk => "bulk",
+        }
+    }
+
+    /// Returns its place among all of them.
+    pub(crate) const fn place(self) -> usize {
+        match self {
+            Self::Revocation => 0,
+            Self::Interactive => 1,
+            Self::Bulk => 2,
+        }
+    }
+}
+
 /// What is signed: a digest, or a message where the scheme wants one.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SignInput {
@@ -126,35 +150,5 @@ impl SignJob {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
-    }
-}
-
-/// A signature that is being made: await it, or [`wait`](Self::wait) for it on
-/// a thread that may block.
-///
-/// Dropping it withdraws a job that has not begun.
-#[derive(Debug)]
-pub struct PendingSignature(State);
-
-/// Either settled on the spot or on its way from a lane.
-#[derive(Debug)]
-enum State {
-    /// Refused or made without a lane; empty once taken.
-    Settled(Option<Result<Vec<u8>, Error>>),
-    /// A lane will answer.
-    Pending(oneshot::AsyncReceiver<Result<Vec<u8>, Error>>),
-}
-
-impl PendingSignature {
-    /// Answers at once.
-    #[must_use]
-    pub fn settled(outcome: Result<Vec<u8>, Error>) -> Self {
-        Self(State::Settled(Some(outcome)))
-    }
-
-    /// Answers when the lane at the other end does.
-    #[must_use]
-    pub fn pending(receiver: oneshot::AsyncReceiver<Result<Vec<u8>, Error>>) -> Self {
-        Self(State::Pending(receiver))
     }
 }
