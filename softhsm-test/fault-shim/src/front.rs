@@ -208,10 +208,11 @@ fn loader_error() -> CString {
 
 /// Returns the path by which this copy was loaded.
 fn own_path() -> Result<PathBuf, Unloaded> {
-    // SAFETY: zero is a valid Dl_info, and the address is one of this library's.
+    // SAFETY: zero is a valid Dl_info. The address is of something that no other library
+    // can stand in for, as libp11-kit does for C_GetFunctionList.
     let info = unsafe {
         let mut info: libc::Dl_info = std::mem::zeroed();
-        let found: c_int = libc::dladdr(C_GetFunctionList as *const c_void, &raw mut info);
+        let found: c_int = libc::dladdr((&raw const FRONT).cast(), &raw mut info);
         if found == 0 || info.dli_fname.is_null() {
             return Err(Unloaded::NoPath);
         }

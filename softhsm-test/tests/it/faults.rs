@@ -1,13 +1,11 @@
 //! Faults as a test sets them, and the pace of a slow token.
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::{Opened, Result, sign};
 use cryptoki::error::{Error, RvError};
 use softhsm_test::{Fault, FaultShim, Function, Kryoptic, SoftHsm, When, rv};
-use support::{Opened, Result, sign};
 
 /// How long a condition is waited for.
 const SOON: Duration = Duration::from_secs(20);

@@ -28,7 +28,6 @@ pub(crate) struct Opened {
     key: ObjectHandle,
 }
 
-#[allow(dead_code, reason = "each test file uses its part")]
 impl Opened {
     /// Opens a token through a module and makes a key.
     pub(crate) fn new(module: &Path, token: &Token) -> Result<Self> {
@@ -117,4 +116,13 @@ pub(crate) fn sign(
     key: ObjectHandle,
 ) -> std::result::Result<Vec<u8>, cryptoki::error::Error> {
     session.sign(&Mechanism::Ecdsa, key, &[7; 32])
+}
+
+/// Counts the living processes whose command line names a folder.
+pub(crate) fn processes_of(folder: &Path) -> Result<usize> {
+    let named = std::fs::read_dir("/proc")?.flatten().filter(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&*folder.to_string_lossy())
+    });
+    Ok(named.count())
 }

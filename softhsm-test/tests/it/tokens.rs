@@ -1,11 +1,9 @@
 //! Tokens as a test uses them: many at once, through every kind of module.
 
-mod support;
-
 use std::process::Command;
 
+use crate::support::{Opened, Result};
 use softhsm_test::{Kryoptic, SoftHsm, Token};
-use support::{Opened, Result};
 
 #[test]
 fn a_token_signs_in_two_lines_of_a_test() -> Result {

@@ -1,11 +1,9 @@
 //! A token in another process: killed, stopped, brought back.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Opened, Result, processes_of};
 use softhsm_test::{FaultShim, Function, Kryoptic, P11Kit, SoftHsm};
-use support::{Opened, Result};
 
 #[test]
 fn remote_tokens_of_both_kinds_sign() -> Result {
@@ -92,19 +90,9 @@ fn a_dropped_remote_token_leaves_no_process() -> Result {
         .parent()
         .map(std::path::Path::to_owned)
         .ok_or("no folder")?;
-    let named = |folder: &std::path::Path| -> Result<usize> {
-        let mut found = 0;
-        for process in std::fs::read_dir("/proc")?.flatten() {
-            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-            if String::from_utf8_lossy(&line).contains(&*folder.to_string_lossy()) {
-                found += 1;
-            }
-        }
-        Ok(found)
-    };
-    assert!(named(&folder)? >= 1);
+    assert!(processes_of(&folder)? >= 1);
     drop(remote);
-    assert_eq!(named(&folder)?, 0);
+    assert_eq!(processes_of(&folder)?, 0);
     assert!(!folder.exists());
     Ok(())
 }
