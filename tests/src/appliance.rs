@@ -1,0 +1,614 @@
+//! An appliance of its own for a test: token, folder, ports and process.
+
+use std::any::Any;
+use std::fmt::Write;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use softhsm_test::{SoftHsm, Token};
+use tempfile::TempDir;
+
+use crate::client::TlsClient;
+use crate::curl::{Curl, Reply};
+use crate::deadline::{PATIENCE, until};
+use crate::error::Error;
+use crate::log::Log;
+use crate::port::Port;
+use crate::process::{Service, run};
+use crate::program::chancery;
+
+/// The profiles that are there without configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// `tls-server`.
+    TlsServer,
+    /// `tls-client`.
+    TlsClient,
+    /// `service`.
+    Service,
+    /// `code-signing`.
+    CodeSigning,
+    /// `ocsp-responder`.
+    OcspResponder,
+    /// `time-stamping`.
+    TimeStamping,
+    /// `sub-ca`.
+    SubCa,
+}
+
+impl Profile {
+    /// The profiles of end entities that a plain request can be issued by.
+    pub const LEAVES: [Self; 5] = [
+        Self::TlsServer,
+        Self::TlsClient,
+        Self::CodeSigning,
+        Self::OcspResponder,
+        Self::TimeStamping,
+    ];
+
+    /// Returns the profile's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TlsServer => "tls-server",
+            Self::TlsClient => "tls-client",
+            Self::Service => "service",
+            Self::CodeSigning => "code-signing",
+            Self::OcspResponder => "ocsp-responder",
+            Self::TimeStamping => "time-stamping",
+            Self::SubCa => "sub-ca",
+        }
+    }
+
+    /// Returns the purpose by which OpenSSL verifies its certificates, where it knows one.
+    #[must_use]
+    pub const fn purpose(self) -> Option<&'static str> {
+        match self {
+            Self::TlsServer => Some("sslserver"),
+            Self::TlsClient => Some("sslclient"),
+            Self::OcspResponder => Some("ocsphelper"),
+            Self::TimeStamping => Some("timestampsign"),
+            Self::Service | Self::CodeSigning | Self::SubCa => None,
+        }
+    }
+}
+
+/// Files by which a peer shows who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate and its issuers, PEM.
+    pub chain: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The authorities that it trusts, PEM.
+    pub trust: PathBuf,
+}
+
+/// An appliance to be made.
+#[derive(Debug)]
+pub struct Builder {
+    /// The `[keystore]` section's keys.
+    keystore: String,
+    /// Sections beside it.
+    sections: String,
+    /// What must live as long as the appliance.
+    keep: Vec<Box<dyn Any + Send>>,
+    /// Environment of every process.
+    environment: Vec<(String, String)>,
+    /// Keys of `[ca]`.
+    ca: String,
+    /// Keys of `[telemetry]`.
+    telemetry: String,
+    /// A program that starts the service, with its arguments.
+    wrapper: Vec<String>,
+}
+
+impl Builder {
+    /// Keeps the keys on a token behind a module: its own, a shim, a remote one.
+    #[must_use]
+    pub fn on_token(token: &Token, module: &Path) -> Self {
+        let keystore = format!(
+            "type = \"pkcs11\"\nmodule = {:?}\ntoken = {:?}\npin_source = \"file:{}\"\n",
+            module.display().to_string(),
+            token.label(),
+            token.pin_file().display()
+        );
+        Self {
+            keystore,
+            sections: String::new(),
+            keep: Vec::new(),
+            environment: Vec::new(),
+            ca: String::new(),
+            telemetry: String::new(),
+            wrapper: Vec::new(),
+        }
+    }
+
+    /// Keeps the keys in files of the appliance's folder.
+    #[must_use]
+    pub fn on_files() -> Self {
+        Self {
+            keystore: "type = \"file\"\nkey_dir = \"keys\"\n".to_owned(),
+            sections: String::new(),
+            keep: Vec::new(),
+            environment: Vec::new(),
+            ca: String::new(),
+            telemetry: String::new(),
+            wrapper: Vec::new(),
+        }
+    }
+
+    /// Adds keys to `[keystore]`.
+    #[must_use]
+    pub fn keystore(mut self, keys: &str) -> Self {
+        self.keystore.push_str(keys);
+        self.keystore.push('\n');
+        self
+    }
+
+    /// Adds keys to `[ca]`.
+    #[must_use]
+    pub fn ca(mut self, keys: &str) -> Self {
+        self.ca.push_str(keys);
+        self.ca.push('\n');
+        self
+    }
+
+    /// Adds keys to `[telemetry]`.
+    #[must_use]
+    pub fn telemetry(mut self, keys: &str) -> Self {
+        self.telemetry.push_str(keys);
+        self.telemetry.push('\n');
+        self
+    }
+
+    /// Adds whole sections.
+    #[must_use]
+    pub fn sections(mut self, sections: &str) -> Self {
+        self.sections.push_str(sections);
+        self.sections.push('\n');
+        self
+    }
+
+    /// Sets a variable of every process.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the service by another program, which is given the command line.
+    #[must_use]
+    pub fn wrapped_by<'a>(mut self, wrapper: impl IntoIterator<Item = &'a str>) -> Self {
+        self.wrapper = wrapper.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Keeps something for as long as the appliance lives.
+    #[must_use]
+    pub fn keeping(mut self, thing: impl Any + Send) -> Self {
+        self.keep.push(Box::new(thing));
+        self
+    }
+
+    /// Writes the configuration; nothing is made or started yet.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be written or the program cannot be built.
+    pub fn prepare(self) -> Result<Appliance, Error> {
+        let folder = tempfile::Builder::new()
+            .prefix("chancery-test-")
+            .tempdir()
+            .map_err(Error::file("make a folder in", &std::env::temp_dir()))?;
+        let (api, telemetry) = (Port::reserve()?, Port::reserve()?);
+        let mut text = format!(
+            "state_dir = {:?}\n\n[keystore]\n{}",
+            folder.path().join("state").display().to_string(),
+            self.keystore
+        );
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\n[ca]\nlisten = \"{}\"\n{}\n[telemetry]\nlisten = \"{}\"\n{}\n{}",
+            api.address(),
+            self.ca,
+            telemetry.address(),
+            self.telemetry,
+            self.sections
+        );
+        let config = folder.path().join("chancery.toml");
+        fs::write(&config, text).map_err(Error::file("write", &config))?;
+        Ok(Appliance {
+            service: None,
+            program: chancery()?,
+            folder,
+            config,
+            api,
+            telemetry,
+            environment: self.environment,
+            wrapper: self.wrapper,
+            _keep: self.keep,
+        })
+    }
+
+    /// Makes the CA and starts it.
+    ///
+    /// # Errors
+    ///
+    /// When any of it fails, with what the program said.
+    pub fn start(self) -> Result<Appliance, Error> {
+        let mut appliance = self.prepare()?;
+        run(appliance.command().arg("init"))?;
+        appliance.serve()?;
+        Ok(appliance)
+    }
+}
+
+/// A CA and everything it needs. Dropped, all of it is gone.
+#[derive(Debug)]
+pub struct Appliance {
+    /// The process, while it is to run.
+    service: Option<Service>,
+    /// The program.
+    program: PathBuf,
+    /// Everything it keeps.
+    folder: TempDir,
+    /// Its configuration.
+    config: PathBuf,
+    /// The CA API's port.
+    api: Port,
+    /// The port of metrics and health.
+    telemetry: Port,
+    /// Environment of its processes.
+    environment: Vec<(String, String)>,
+    /// What the service is started by.
+    wrapper: Vec<String>,
+    /// Tokens and servers that it uses; dropped last.
+    _keep: Vec<Box<dyn Any + Send>>,
+}
+
+impl Appliance {
+    /// Makes and starts a CA on a SoftHSM token of its own.
+    ///
+    /// # Errors
+    ///
+    /// When any of it fails, with what the program said.
+    pub fn start() -> Result<Self, Error> {
+        let token = SoftHsm::token()?;
+        let module = token.module().to_owned();
+        Builder::on_token(&token, &module).keeping(token).start()
+    }
+
+    /// Returns a command of the program with this appliance's configuration.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .current_dir(self.folder.path())
+            .env("CHANCERY_CONFIG", &self.config)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command of the program that is to succeed, and returns its output.
+    ///
+    /// # Errors
+    ///
+    /// `Failed` with what it said.
+    pub fn cli(&self, arguments: &[&str]) -> Result<String, Error> {
+        run(self.command().args(arguments))
+    }
+
+    /// Starts the service and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// `Ended` or `Late` with its log.
+    pub fn serve(&mut self) -> Result<(), Error> {
+        self.spawn()?;
+        self.wait_ready()
+    }
+
+    /// Starts the service without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub fn spawn(&mut self) -> Result<(), Error> {
+        let mut command = self.serve_command();
+        command.args(["serve", "all"]);
+        self.service = Some(Service::spawn(command)?);
+        Ok(())
+    }
+
+    /// Starts the service with its log in a file, which costs the test nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started or does not become ready.
+    pub fn serve_quietly(&mut self) -> Result<(), Error> {
+        let path = self.folder.path().join("service.log");
+        let log = fs::File::create(&path).map_err(Error::file("make", &path))?;
+        let mut command = self.serve_command();
+        command.args(["serve", "all"]);
+        let other = log.try_clone().map_err(Error::file("make", &path))?;
+        command.stdout(log).stderr(other);
+        self.service = Some(Service::spawn_unfollowed(command)?);
+        self.wait_ready()
+    }
+
+    /// Returns the command that runs the service, behind the wrapper if there is one.
+    fn serve_command(&self) -> Command {
+        let plain = self.command();
+        let Some((program, arguments)) = self.wrapper.split_first() else {
+            return plain;
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .arg(&self.program)
+            .current_dir(self.folder.path())
+            .env("CHANCERY_CONFIG", &self.config)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Waits until the service says that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// `Ended` or `Late` with its log.
+    pub fn wait_ready(&mut self) -> Result<(), Error> {
+        self.wait_readiness(true).map(|_| ())
+    }
+
+    /// Waits until `/readyz` says this, and returns what it says.
+    ///
+    /// # Errors
+    ///
+    /// `Ended` or `Late` with its log.
+    pub fn wait_readiness(&mut self, ready: bool) -> Result<Value, Error> {
+        let url = self.telemetry_url("/readyz");
+        let curl = Curl::plain();
+        let mut ended = None;
+        let found = until("/readyz says so", PATIENCE, || {
+            if let Some(service) = &mut self.service
+                && let Some(status) = service.ended()
+            {
+                // The last lines may still be on their way.
+                let _closed = service.log().wait_closed(PATIENCE);
+                ended = Some(Error::Ended {
+                    status,
+                    log: service.log().tail(),
+                });
+                return Ok(Value::Null);
+            }
+            let reply = curl.get(&url).map_err(|error| error.to_string())?;
+            let wanted = if ready { 200 } else { 503 };
+            if reply.status == wanted {
+                return Ok(reply.json());
+            }
+            let log = self.service.as_ref().map(|service| service.log().tail());
+            Err(format!("{reply}\n{}", log.unwrap_or_default()))
+        });
+        match ended {
+            Some(error) => Err(error),
+            None => found,
+        }
+    }
+
+    /// Kills the service as a power cut would.
+    pub fn kill9(&mut self) {
+        if let Some(mut service) = self.service.take() {
+            service.kill9();
+        }
+    }
+
+    /// Asks the service to end and returns how it did.
+    ///
+    /// # Errors
+    ///
+    /// `Late` when it does not end.
+    pub fn stop(&mut self) -> Result<Option<ExitStatus>, Error> {
+        match self.service.take() {
+            Some(mut service) => service.terminate().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Stops the service, if it runs, and starts it again.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end or does not become ready.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        self.stop()?;
+        self.serve()
+    }
+
+    /// Returns the process of the service, while it runs.
+    pub fn service(&mut self) -> Option<&mut Service> {
+        self.service.as_mut()
+    }
+
+    /// Returns what the service wrote; empty when it does not run.
+    #[must_use]
+    pub fn log(&self) -> Arc<Log> {
+        self.service
+            .as_ref()
+            .map(|service| Arc::clone(service.log()))
+            .unwrap_or_default()
+    }
+
+    /// Returns the folder with everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns the configuration file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Returns the state directory.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Returns the address of the CA API.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.api.address()
+    }
+
+    /// Returns a URL of the CA API.
+    #[must_use]
+    pub fn url(&self, target: &str) -> String {
+        format!("https://127.0.0.1:{}{target}", self.api.number())
+    }
+
+    /// Returns the URL of `POST /sign` for a profile.
+    #[must_use]
+    pub fn sign_url(&self, profile: Profile) -> String {
+        self.url(&format!("/sign?profile={}", profile.name()))
+    }
+
+    /// Returns a URL of metrics and health.
+    #[must_use]
+    pub fn telemetry_url(&self, target: &str) -> String {
+        format!("http://127.0.0.1:{}{target}", self.telemetry.number())
+    }
+
+    /// Returns the identity that `init` left for the operator.
+    #[must_use]
+    pub fn operator(&self) -> Identity {
+        self.identity("operator")
+    }
+
+    /// Returns an identity of the identities' folder.
+    #[must_use]
+    pub fn identity(&self, name: &str) -> Identity {
+        let folder = self.state_dir().join("identities");
+        Identity {
+            chain: folder.join(format!("{name}-chain.pem")),
+            key: folder.join(format!("{name}-key.pem")),
+            trust: folder.join("ca.pem"),
+        }
+    }
+
+    /// Has the program make an identity of a role.
+    ///
+    /// # Errors
+    ///
+    /// When the program refuses.
+    pub fn issue_identity(&self, role: &str, name: &str) -> Result<Identity, Error> {
+        self.cli(&["identity", "issue", "--role", role, name])?;
+        Ok(self.identity(name))
+    }
+
+    /// Returns the file with the root's certificate.
+    #[must_use]
+    pub fn trust(&self) -> PathBuf {
+        self.operator().trust
+    }
+
+    /// Returns curl as the operator.
+    #[must_use]
+    pub fn curl(&self) -> Curl {
+        Curl::with(&self.operator())
+    }
+
+    /// Returns our own client as the operator.
+    ///
+    /// # Errors
+    ///
+    /// When its files cannot be read.
+    pub fn client(&self) -> Result<TlsClient, Error> {
+        TlsClient::with(&self.operator())
+    }
+
+    /// Reads the metrics.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be had.
+    pub fn metrics(&self) -> Result<Reply, Error> {
+        Curl::plain().get(&self.telemetry_url("/metrics"))
+    }
+
+    /// Sums a metric over its labels, those of which `wanted` is a part.
+    ///
+    /// # Errors
+    ///
+    /// When the metrics cannot be had.
+    pub fn metric(&self, name: &str, wanted: &str) -> Result<f64, Error> {
+        let text = self.metrics()?.text();
+        Ok(text
+            .lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(['{', ' ']))
+                    && line.contains(wanted)
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
+    }
+
+    /// Lists the certificates' records, every page of them.
+    ///
+    /// # Errors
+    ///
+    /// When the service does not answer as it should.
+    pub fn certificates(&self) -> Result<Vec<Value>, Error> {
+        let curl = self.curl();
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let reply = curl.get(&self.url(&format!("/certificates?limit=500{cursor}")))?;
+            let page = reply.json();
+            let records = page["certificates"].as_array().ok_or(Error::Malformed {
+                what: "a page of certificates",
+                seen: reply.to_string(),
+            })?;
+            all.extend_from_slice(records);
+            match page["cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Issues a certificate to a new P-256 key as the operator, and returns the answer.
+    ///
+    /// # Errors
+    ///
+    /// When no answer comes.
+    pub fn issue(&self, name: &str) -> Result<Reply, Error> {
+        let request = crate::request::Request::new(name)?;
+        self.curl()
+            .post_pem(&self.sign_url(Profile::TlsServer), request.pem())
+    }
+
+    /// Waits until a condition on this appliance holds.
+    ///
+    /// # Errors
+    ///
+    /// `Late` with what was seen last.
+    pub fn until<T>(
+        &self,
+        awaited: &str,
+        at_most: Duration,
+        mut look: impl FnMut(&Self) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        until(awaited, at_most, || look(self))
+    }
+}
