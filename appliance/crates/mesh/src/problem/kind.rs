@@ -1,0 +1,256 @@
+//! The registry of problem types: stable names, statuses and what to do.
+//!
+//! `docs/problems.md` lists them; a test holds it to this file.
+
+use actix_web::http::StatusCode;
+
+/// Defines the registry: variant, slug, status, title, meaning, remedy.
+macro_rules! problem_types {
+    ($($variant:ident, $slug:literal, $status:ident, $title:literal, $meaning:literal, $remedy:literal;)+) => {
+        /// A kind of problem: the last part of its `type` URI is stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ProblemType {
+            $(
+                #[doc = concat!("`", $slug, "`: ", $meaning, ".")]
+                $variant,
+            )+
+        }
+
+        impl ProblemType {
+            /// Every kind, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Returns the stable name: the last part of the `type` URI.
+            #[must_use]
+            pub const fn slug(self) -> &'static str {
+                match self { $(Self::$variant => $slug,)+ }
+            }
+
+            /// Returns the HTTP status that comes with it.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)+ }
+            }
+
+            /// Returns the kind in a few words.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)+ }
+            }
+
+            /// Returns what it means, for the documentation.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }
+            }
+
+            /// Returns what to do about it, for the documentation.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy,)+ }
+            }
+        }
+    };
+}
+
+problem_types! {
+    // Who asks. RFC 9110, 15.5.2 ties 401 to a WWW-Authenticate challenge, which
+    // TLS client certificates do not have; so 403.
+    ClientCertificateRequired, "client-certificate-required", FORBIDDEN, "A client certificate is required",
+        "the TLS connection came without a client certificate",
+        "connect with a certificate of this installation (`curl --cert FILE --key FILE`; `chancery identity issue` makes one)";
+    PeerUnidentified, "peer-unidentified", FORBIDDEN, "The client certificate names no identity",
+        "the client certificate is trusted but carries no one SPIFFE ID of this trust domain",
+        "use a certificate made by `chancery identity issue` or by enrolment";
+    PeerRefused, "peer-refused", FORBIDDEN, "The client certificate no longer counts",
+        "the client certificate was revoked, or expired while the connection was open",
+        "connect anew with a certificate that counts";
+    RoleForbidden, "role-forbidden", FORBIDDEN, "The role may not make this call",
+        "the peer's role is not granted this call",
+        "use an identity whose role may, or grant the call in the configuration's roles";
+    ProfileForbidden, "profile-forbidden", FORBIDDEN, "The role may not use this profile",
+        "the peer's role is not granted the profile",
+        "use an identity whose role may, or grant the profile in the configuration's roles";
+    IdentityForbidden, "identity-forbidden", FORBIDDEN, "The identity may not be granted",
+        "the peer may not have this identity certified, or the profile carries none",
+        "ask for the peer's own identity, or have an operator ask";
+
+    // What was asked.
+    NotFound, "not-found", NOT_FOUND, "There is no such resource",
+        "no route of this service has the path",
+        "compare the path with the documentation";
+    MethodNotAllowed, "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here",
+        "the path exists and does not take the method",
+        "use a method of the `Allow` header";
+    NotAcceptable, "not-acceptable", NOT_ACCEPTABLE, "No acceptable representation",
+        "the resource has none of the media types of `Accept`",
+        "ask for one of the media types in the detail";
+    UnsupportedMediaType, "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The media type is not supported",
+        "the body's `Content-Type` is not one the call takes",
+        "send one of the media types in the detail";
+    MalformedRequest, "malformed-request", BAD_REQUEST, "The request is malformed",
+        "the path, query, a header or the body cannot be read",
+        "correct what the detail names";
+    BodyTooLarge, "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
+        "the body is longer than the call takes",
+        "send at most as many octets as the detail says";
+    BodyTimeout, "body-timeout", REQUEST_TIMEOUT, "The body came too slowly",
+        "the whole body was not there in time",
+        "send it again, faster";
+    SerialUnknown, "serial-unknown", NOT_FOUND, "No certificate has this serial number",
+        "this CA never recorded the serial number",
+        "compare it with `chancery cert list`";
+    IssuerUnknown, "issuer-unknown", NOT_FOUND, "There is no such issuer",
+        "this CA has no authority of the name",
+        "compare it with `GET /status`";
+    ProfileUnknown, "profile-unknown", BAD_REQUEST, "There is no such profile",
+        "the configuration has no profile of the name",
+        "choose one of `GET /profiles`";
+
+    // What is wrong with a certificate request.
+    NotACsr, "not-a-csr", BAD_REQUEST, "The body is not a certificate request",
+        "the body is not one PKCS#10 request in DER or PEM (RFC 2986)",
+        "send what `openssl req -new` writes";
+    CsrSignatureInvalid, "csr-signature-invalid", BAD_REQUEST, "The request's signature is wrong",
+        "the request is not signed by the key it names, so possession of the key is not proved",
+        "make the request anew with the key it names";
+    CsrForbidden, "csr-forbidden", BAD_REQUEST, "The request holds something that is not taken",
+        "the request has an attribute or extension that this CA does not take",
+        "leave out what the detail names";
+    NameForbidden, "name-forbidden", UNPROCESSABLE_ENTITY, "A name is forbidden",
+        "a name or subject attribute is not one the profile certifies",
+        "ask for names that the profile allows";
+    KeyForbidden, "key-forbidden", UNPROCESSABLE_ENTITY, "The key's algorithm is forbidden",
+        "the profile does not certify keys of this algorithm or size",
+        "use one of the key algorithms in the detail";
+    WeakKey, "weak-key", UNPROCESSABLE_ENTITY, "The key is weak",
+        "the key has a known weakness or is on the blocked list",
+        "generate a new key with a current library";
+    ValidityForbidden, "validity-forbidden", UNPROCESSABLE_ENTITY, "The validity is forbidden",
+        "the validity asked for cannot be read, is too long, or reaches past the issuer's",
+        "ask for a shorter one, or for none";
+    LintFailed, "lint-failed", UNPROCESSABLE_ENTITY, "The certificate would be faulty",
+        "the certificate as it would be signed breaks a rule; nothing was signed",
+        "read the findings; if the request is right, the profile is not";
+
+    // The same request again.
+    IdempotencyConflict, "idempotency-conflict", UNPROCESSABLE_ENTITY, "The idempotency key was used for another request",
+        "the key came before with other content",
+        "use a new key for a new request";
+    InProgress, "in-progress", CONFLICT, "The first request is still being served",
+        "a request with this idempotency key is being served",
+        "ask again after `Retry-After`";
+
+    // Not now.
+    Overloaded, "overloaded", SERVICE_UNAVAILABLE, "Too many requests at once",
+        "the service serves as many requests as it may",
+        "ask again after `Retry-After`";
+    QueueFull, "queue-full", SERVICE_UNAVAILABLE, "The signing queue is full",
+        "as many signatures wait as may; nothing was sent to the token",
+        "ask again after `Retry-After`";
+    TokenUnavailable, "token-unavailable", SERVICE_UNAVAILABLE, "The token is away",
+        "the token cannot sign now; the service recovers by itself when it is back",
+        "ask again after `Retry-After`; `/readyz` tells the reason";
+    TokenTimeout, "token-timeout", SERVICE_UNAVAILABLE, "The token did not sign in time",
+        "the token did not answer before the deadline",
+        "ask again with the same idempotency key";
+    StoreFailed, "store-failed", SERVICE_UNAVAILABLE, "The store fails",
+        "the store cannot record durably, so nothing is signed",
+        "the operator finds the cause in the log and in `/readyz`";
+    DiskFull, "disk-full", SERVICE_UNAVAILABLE, "The disk is full",
+        "the store has no space left, so nothing is signed",
+        "the operator makes space; the service goes on by itself";
+    ClockImplausible, "clock-implausible", SERVICE_UNAVAILABLE, "The clock is implausible",
+        "the clock contradicts what was recorded before, so nothing is signed",
+        "the operator sets the clock; the service goes on by itself";
+    NotReady, "not-ready", SERVICE_UNAVAILABLE, "The service is not ready",
+        "a part the service stands on does not serve",
+        "`/readyz` tells which and why";
+    Internal, "internal", INTERNAL_SERVER_ERROR, "The service failed",
+        "a fault of the service",
+        "report it with the request id";
+}
+
+impl ProblemType {
+    /// Returns the URI by which documents name it.
+    #[must_use]
+    pub fn uri(self) -> String {
+        format!("{}{}", Self::URI_PREFIX, self.slug())
+    }
+
+    /// What every `type` URI begins with.
+    pub const URI_PREFIX: &'static str = "urn:chancery:problem:";
+
+    /// Finds the kind that a document's `type` names.
+    #[must_use]
+    pub fn from_uri(uri: &str) -> Option<Self> {
+        let slug = uri.strip_prefix(Self::URI_PREFIX)?;
+        Self::ALL.iter().copied().find(|kind| kind.slug() == slug)
+    }
+
+    /// Returns the kind that fits a bare status from below the handlers.
+    pub(crate) fn for_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::NOT_ACCEPTABLE => Self::NotAcceptable,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
+            StatusCode::REQUEST_TIMEOUT => Self::BodyTimeout,
+            status if status.is_client_error() => Self::MalformedRequest,
+            _ => Self::Internal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fmt::Write;
+
+    use super::*;
+
+    /// Writes the documentation as it is to be.
+    fn documentation() -> String {
+        let mut text = String::from(
+            "# Problems\n\n\
+             Every error is a document of RFC 9457 (`application/problem+json`). Its `type` is\n\
+             `urn:chancery:problem:` and one of these names; they are stable. `request_id` finds\n\
+             the request in the service's log.\n\n\
+             | problem | status | meaning | what to do |\n|---|---|---|---|\n",
+        );
+        for kind in ProblemType::ALL {
+            writeln!(
+                text,
+                "| `{}` | {} | {} | {} |",
+                kind.slug(),
+                kind.status().as_u16(),
+                kind.meaning(),
+                kind.remedy()
+            )
+            .unwrap();
+        }
+        text
+    }
+
+    #[test]
+    fn the_documentation_lists_every_problem() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/problems.md");
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        let wanted = documentation();
+        assert!(
+            written == wanted,
+            "docs/problems.md differs from the registry; it should read:\n\n{wanted}"
+        );
+    }
+
+    #[test]
+    fn names_are_unique_and_found_again() {
+        let mut seen = HashSet::new();
+        for kind in ProblemType::ALL {
+            assert!(seen.insert(kind.slug()), "{}", kind.slug());
+            assert_eq!(ProblemType::from_uri(&kind.uri()), Some(*kind));
+        }
+        assert_eq!(ProblemType::from_uri("about:blank"), None);
+    }
+}
