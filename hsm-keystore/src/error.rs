@@ -302,11 +302,15 @@ pub enum ConfigurationFault {
 
 /// A call to the token and the code it came back with.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TokenFailure {
-    /// The call, by its name's tail.
-    call: CallName,
-    /// The code.
-    code: RvError,
+pub struct TokenFailure(Came);
+
+/// What came back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// A call's code.
+    Code(CallName, RvError),
+    /// Nothing that could be used.
+    Unusable(&'static str),
 }
 
 /// A call's name; a wrapper because the library's type compares by nothing.
@@ -322,24 +326,36 @@ impl PartialEq for CallName {
 impl Eq for CallName {}
 
 impl TokenFailure {
-    /// Keeps what a call came back with.
-    pub(crate) fn new(call: Function, code: RvError) -> Self {
-        Self {
-            call: CallName(call),
-            code,
-        }
+    /// Keeps what the library made of a call.
+    pub(crate) fn of(error: &cryptoki::error::Error) -> Self {
+        use cryptoki::error::Error as Call;
+        Self(match error {
+            Call::Pkcs11(code, call) => Came::Code(CallName(*call), *code),
+            Call::NullFunctionPointer => Came::Unusable("the module lacks the function"),
+            Call::LibraryLoading(_) | Call::MissingSymbol(_) => {
+                Came::Unusable("the module cannot be loaded")
+            }
+            _ => Came::Unusable("the module's answer makes no sense"),
+        })
     }
 
-    /// Returns the code.
-    pub(crate) fn code(&self) -> RvError {
-        self.code
+    /// Returns the code, if there was one.
+    pub(crate) fn code(&self) -> Option<RvError> {
+        match self.0 {
+            Came::Code(_, code) => Some(code),
+            Came::Unusable(_) => None,
+        }
     }
 }
 
 impl fmt::Display for TokenFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "C_{:?} answered ", self.call.0)?;
-        match self.code {
+        let (call, code) = match self.0 {
+            Came::Code(call, code) => (call, code),
+            Came::Unusable(words) => return f.write_str(words),
+        };
+        write!(f, "C_{:?} answered ", call.0)?;
+        match code {
             RvError::VendorDefined(code) => write!(f, "the vendor's code 0x{code:08X}"),
             RvError::UnknownErrorCode(code) => write!(f, "the unknown code 0x{code:08X}"),
             code => {
@@ -451,5 +467,22 @@ impl Unavailable {
             Self::ModuleFailed { .. } => "module-failed",
             Self::Closed => "closed",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_call_and_the_code_as_the_standard_spells_them() {
+        let failure = TokenFailure::of(&cryptoki::error::Error::Pkcs11(
+            RvError::SessionHandleInvalid,
+            Function::SignInit,
+        ));
+        assert_eq!(
+            failure.to_string(),
+            "C_SignInit answered CKR_SESSION_HANDLE_INVALID"
+        );
     }
 }

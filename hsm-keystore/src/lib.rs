@@ -6,14 +6,18 @@
 //! conformance suite holds them to it): PKCS#11 tokens and a directory of files.
 
 mod algorithm;
+mod certificate;
 mod config;
+mod encoding;
 mod error;
 mod file;
 mod key_id;
 mod metrics;
 mod pending;
 pub mod pkcs11;
+mod queue;
 mod sign;
+mod software;
 pub mod tls;
 mod verify;
 
