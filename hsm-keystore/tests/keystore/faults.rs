@@ -1,0 +1,1 @@
+//! What tokens suffer, and what is left of it for who asks for signatures.
