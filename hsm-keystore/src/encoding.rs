@@ -78,9 +78,8 @@ pub(crate) fn ec_params(algorithm: KeyAlgorithm) -> Option<Vec<u8>> {
 /// Returns the curve's name as older modules want it in `CKA_EC_PARAMS`: a
 /// PrintableString in DER.
 pub(crate) fn ec_params_by_name(algorithm: KeyAlgorithm) -> Option<Vec<u8>> {
-    (algorithm == KeyAlgorithm::Ed25519).then(|| {
-        yasna::construct_der(|writer| writer.write_printable_string("edwards25519"))
-    })
+    (algorithm == KeyAlgorithm::Ed25519)
+        .then(|| yasna::construct_der(|writer| writer.write_printable_string("edwards25519")))
 }
 
 /// Wraps a point as `CKA_EC_POINT` holds it: an OCTET STRING in DER.
@@ -291,7 +290,10 @@ mod tests {
         ] {
             let point = vec![4; octets];
             let bare = spki_of_point(algorithm, &point).unwrap();
-            assert_eq!(spki_of_point(algorithm, &ec_point(&point)), Some(bare.clone()));
+            assert_eq!(
+                spki_of_point(algorithm, &ec_point(&point)),
+                Some(bare.clone())
+            );
             assert_eq!(algorithm_of_spki(&bare), Ok(algorithm));
             assert_eq!(spki_of_point(algorithm, &point[1..]), None);
         }

@@ -390,7 +390,9 @@ pub enum Unavailable {
         failure: TokenFailure,
     },
     /// The module works and shows no such token.
-    #[error("no token in the module is the one configured ({wanted}); it is looked for until it is back")]
+    #[error(
+        "no token in the module is the one configured ({wanted}); it is looked for until it is back"
+    )]
     NotFound {
         /// What was looked for: label, serial, manufacturer, model.
         wanted: Arc<str>,
@@ -406,7 +408,9 @@ pub enum Unavailable {
         matching: usize,
     },
     /// A call into the module does not come back.
-    #[error("a call into the PKCS#11 module has not come back for {since:?}; restart the service if it does not")]
+    #[error(
+        "a call into the PKCS#11 module has not come back for {since:?}; restart the service if it does not"
+    )]
     Hung {
         /// How long it had been away when that was noticed.
         since: Duration,

@@ -91,7 +91,9 @@ impl Future for PendingSignature {
                     pending.verifier.verify(&pending.job, &signature)?;
                     Ok(signature)
                 });
-                pending.metrics.count(&pending.job, pending.verifier.algorithm(), &outcome);
+                pending
+                    .metrics
+                    .count(&pending.job, pending.verifier.algorithm(), &outcome);
                 self.0 = State::Settled(None);
                 Poll::Ready(outcome)
             }

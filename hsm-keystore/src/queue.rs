@@ -121,7 +121,12 @@ impl<K> Queue<K> {
     }
 
     /// Puts a job in the queue, or answers why not.
-    pub(crate) fn ask(&self, key: &Arc<K>, verifier: &Arc<Verifier>, job: SignJob) -> PendingSignature {
+    pub(crate) fn ask(
+        &self,
+        key: &Arc<K>,
+        verifier: &Arc<Verifier>,
+        job: SignJob,
+    ) -> PendingSignature {
         let refuse = |job: &SignJob, error| {
             let outcome = Err(error);
             self.metrics.count(job, verifier.algorithm(), &outcome);
@@ -340,7 +345,10 @@ impl<K> Queue<K> {
             }
             state.next_look = state.next_end();
             state = match state.next_look {
-                None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .bell
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(next) => {
                     self.bell
                         .wait_timeout(state, next.saturating_duration_since(now))
@@ -414,10 +422,7 @@ impl<K> State<K> {
 
     /// Takes out every ticket that waits.
     fn drain(&mut self) -> Vec<Ticket<K>> {
-        self.waiting
-            .iter_mut()
-            .flat_map(std::mem::take)
-            .collect()
+        self.waiting.iter_mut().flat_map(std::mem::take).collect()
     }
 
     /// Finds how long the longest call is out that is over its limit.

@@ -72,7 +72,9 @@ impl SoftwareKey {
                 Err(_) => return Err(refusal(pkcs8_der)),
             }
         };
-        let spki_der = pair.spki_der().map_err(|fault| Error::MalformedKey { fault })?;
+        let spki_der = pair
+            .spki_der()
+            .map_err(|fault| Error::MalformedKey { fault })?;
         let algorithm =
             algorithm_of_spki(&spki_der).map_err(|kind| Error::UnsupportedKey { kind })?;
         Ok(Self {
@@ -146,7 +148,9 @@ impl SoftwareKey {
                     pair.public_key().as_ref().to_vec(),
                 ))
             }
-            Pair::Rsa(_) => RsaParts::from_pkcs8(pkcs8_der).map(|parts| KeyParts::Rsa(parts.into())),
+            Pair::Rsa(_) => {
+                RsaParts::from_pkcs8(pkcs8_der).map(|parts| KeyParts::Rsa(parts.into()))
+            }
             Pair::Ed25519(pair) => {
                 let seed = pair.seed().map_err(|_| KeyFault::NotDer)?;
                 let octets = seed.as_be_bytes().map_err(|_| KeyFault::NotDer)?;
@@ -282,7 +286,9 @@ mod tests {
     fn bytes_that_are_no_key_are_told_apart_from_keys_we_do_not_carry() {
         assert!(matches!(
             SoftwareKey::from_pkcs8(b"no key"),
-            Err(Error::MalformedKey { fault: KeyFault::NotDer })
+            Err(Error::MalformedKey {
+                fault: KeyFault::NotDer
+            })
         ));
         let p521 = EcdsaKeyPair::generate_pkcs8(
             &aws_lc_rs::signature::ECDSA_P521_SHA512_ASN1_SIGNING,
@@ -291,7 +297,9 @@ mod tests {
         .unwrap();
         assert!(matches!(
             SoftwareKey::from_pkcs8(p521.as_ref()),
-            Err(Error::UnsupportedKey { kind: UnsupportedKind::Unknown })
+            Err(Error::UnsupportedKey {
+                kind: UnsupportedKind::Unknown
+            })
         ));
     }
 
@@ -302,7 +310,9 @@ mod tests {
         pkcs8[last] ^= 1;
         assert!(matches!(
             SoftwareKey::from_pkcs8(&pkcs8),
-            Err(Error::MalformedKey { fault: KeyFault::Inconsistent })
+            Err(Error::MalformedKey {
+                fault: KeyFault::Inconsistent
+            })
         ));
     }
 

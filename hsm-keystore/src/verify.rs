@@ -79,8 +79,7 @@ impl Verifier {
             .ok_or_else(bad)?;
         match (job.input(), scheme.digest()) {
             (SignInput::Digest(octets), Some(algorithm)) => {
-                let digest =
-                    Digest::import_less_safe(octets, algorithm).map_err(|_| bad())?;
+                let digest = Digest::import_less_safe(octets, algorithm).map_err(|_| bad())?;
                 key.verify_digest_sig(&digest, signature).map_err(|_| bad())
             }
             (SignInput::Message(octets), None) => {

@@ -16,7 +16,9 @@ fn store() -> (tempfile::TempDir, FileStore) {
 fn a_key_that_others_can_read_is_refused_with_the_command_that_mends_it() {
     let (_directory, store) = store();
     let id = KeyId::new("ca").unwrap();
-    store.generate_private_key(&id, KeyAlgorithm::EcP256).unwrap();
+    store
+        .generate_private_key(&id, KeyAlgorithm::EcP256)
+        .unwrap();
     let path = store.key_path(&id);
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
     for mode in [0o640, 0o604, 0o620, 0o601] {
@@ -74,7 +76,9 @@ fn a_file_that_is_no_key_is_told_as_such() {
 fn nothing_unfinished_stays_behind() {
     let (directory, store) = store();
     let id = KeyId::new("a").unwrap();
-    store.generate_private_key(&id, KeyAlgorithm::Ed25519).unwrap();
+    store
+        .generate_private_key(&id, KeyAlgorithm::Ed25519)
+        .unwrap();
     assert!(matches!(
         store.generate_private_key(&id, KeyAlgorithm::Ed25519),
         Err(Error::KeyExists { .. })

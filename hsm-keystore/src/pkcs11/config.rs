@@ -116,12 +116,7 @@ impl Pkcs11Config {
             queue: usize::try_from(within("queue", self.queue.unwrap_or(1024), 1, 1_000_000)?)
                 .unwrap_or(usize::MAX),
             call_timeout: millis("call_timeout_ms", self.call_timeout_ms, 10_000, 10)?,
-            generate_timeout: millis(
-                "generate_timeout_ms",
-                self.generate_timeout_ms,
-                300_000,
-                10,
-            )?,
+            generate_timeout: millis("generate_timeout_ms", self.generate_timeout_ms, 300_000, 10)?,
         })
     }
 }

@@ -29,7 +29,9 @@ pub(super) fn run(shared: &Arc<Shared>, lane: usize) {
                 shared.session_opened();
                 session.serve(shared, lane);
                 shared.session_closed();
-                shared.module.close(session.session, session.module_generation);
+                shared
+                    .module
+                    .close(session.session, session.module_generation);
             }
             Err(fault) if fault.remedy == Remedy::Wait => {
                 // Another lane may have got one: then this one stays away, and the
@@ -149,22 +151,13 @@ impl LaneSession {
             self.session
                 .sign(&request.mechanism, handle, &request.data)?
         };
-        mechanism::signature(key.algorithm, raw).ok_or_else(|| {
-            Error::BadSignature {
-                id: key.id.clone(),
-            }
-            .into()
-        })
+        mechanism::signature(key.algorithm, raw)
+            .ok_or_else(|| Error::BadSignature { id: key.id.clone() }.into())
     }
 }
 
 /// Puts a ticket back once, and answers it the second time.
-fn again_or_away(
-    shared: &Shared,
-    lane: usize,
-    ticket: Ticket<KeyReference>,
-    fault: Fault,
-) {
+fn again_or_away(shared: &Shared, lane: usize, ticket: Ticket<KeyReference>, fault: Fault) {
     if ticket.failures < MOST_FAILURES {
         shared.queue.give_back(lane, ticket);
     } else {

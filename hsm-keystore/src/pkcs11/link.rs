@@ -120,9 +120,7 @@ impl Shared {
     /// Waits until the connection is another than this one, or some time.
     pub(super) fn wait_change(&self, generation: u64, at_most: Duration) {
         let link = self.lock();
-        let same = |state: &mut LinkState| {
-            matches!(state, LinkState::Up(link) if link.generation == generation)
-        };
+        let same = |state: &mut LinkState| matches!(state, LinkState::Up(link) if link.generation == generation);
         // Whether time ran out makes no difference to the caller.
         drop(self.changed.wait_timeout_while(link, at_most, same));
     }
@@ -217,7 +215,9 @@ impl Shared {
         // No token is offered a PIN again that one did not take: three wrong
         // ones lock a smart card for good.
         if self.pin_refused.load(Ordering::Acquire) {
-            return Err(Error::from(self.queue.ready().err().unwrap_or(Unavailable::Closed)).into());
+            return Err(
+                Error::from(self.queue.ready().err().unwrap_or(Unavailable::Closed)).into(),
+            );
         }
         self.metrics.login();
         let Err(error) = session.login(user, self.pin.as_ref()) else {
@@ -249,7 +249,8 @@ impl Shared {
     pub(super) fn session_opened(&self) {
         self.metrics.session_opened();
         if self.sessions.fetch_add(1, Ordering::AcqRel) == 0 {
-            self.queue.admit_if(|reason| matches!(reason, Unavailable::NoSession { .. }));
+            self.queue
+                .admit_if(|reason| matches!(reason, Unavailable::NoSession { .. }));
         }
     }
 

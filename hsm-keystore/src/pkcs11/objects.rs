@@ -162,8 +162,8 @@ fn describe_key(session: &Session, id: &KeyId, handle: ObjectHandle) -> Result<F
     }
     let spki_der = public_half(session, handle, &cka_id)?
         .ok_or_else(|| Error::NoPublicKey { id: id.clone() })?;
-    let algorithm = encoding::algorithm_of_spki(&spki_der)
-        .map_err(|kind| Error::UnsupportedKey { kind })?;
+    let algorithm =
+        encoding::algorithm_of_spki(&spki_der).map_err(|kind| Error::UnsupportedKey { kind })?;
     Ok(FoundKey {
         reference: KeyReference {
             id: id.clone(),
@@ -263,7 +263,10 @@ fn attributes(
             // One attribute that makes no sense spoils them all: ask for each alone.
             let mut read = Vec::new();
             for kind in wanted {
-                match session.get_attributes(handle, &[*kind]).map_err(Trouble::from) {
+                match session
+                    .get_attributes(handle, &[*kind])
+                    .map_err(Trouble::from)
+                {
                     Ok(attributes) => read.extend(attributes),
                     Err(Trouble::Call(fault)) if fault.remedy == Remedy::None => {}
                     Err(trouble) => return Err(trouble),

@@ -262,7 +262,12 @@ mod tests {
 
     #[test]
     fn sources_read_back_as_written() {
-        for text in ["prompt", "file:/etc/pin", "env:TOKEN_PIN", "credential:token-pin"] {
+        for text in [
+            "prompt",
+            "file:/etc/pin",
+            "env:TOKEN_PIN",
+            "credential:token-pin",
+        ] {
             assert_eq!(text.parse::<PinSource>().unwrap().to_string(), text);
         }
         assert_eq!(

@@ -231,9 +231,7 @@ fn decode(attribute: &'static str, text: &str, allowed: &[u8]) -> Result<String,
             let high = digit(bytes.next())?;
             let low = digit(bytes.next())?;
             octets.push(high << 4 | low);
-        } else if byte.is_ascii_alphanumeric()
-            || b"-._~".contains(&byte)
-            || allowed.contains(&byte)
+        } else if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || allowed.contains(&byte)
         {
             octets.push(byte);
         } else {

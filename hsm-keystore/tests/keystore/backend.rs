@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hsm_keystore::pkcs11::{NoPrompt, PinSource};
 use hsm_keystore::{
-    Error, FileStore, KeyStore, KeyStoreMetrics, Modules, Pkcs11Config, Pkcs11Store,
+    Error, FileStore, KeyAlgorithm, KeyStore, KeyStoreMetrics, Modules, Pkcs11Config, Pkcs11Store,
 };
 use softhsm_test::{FaultShim, Kryoptic, P11Kit, SoftHsm, Token};
 
@@ -15,6 +15,8 @@ pub(crate) struct Backend {
     pub(crate) store: Box<dyn KeyStore>,
     /// What it counts.
     pub(crate) metrics: KeyStoreMetrics,
+    /// An algorithm that does not pass: p11-kit's protocol has no words for Ed25519.
+    pub(crate) lacks: Option<KeyAlgorithm>,
     /// What lies below.
     _below: Below,
 }
@@ -55,6 +57,7 @@ pub(crate) fn file() -> Backend {
     Backend {
         store: Box::new(FileStore::open(&directory.path().join("keys"), metrics.clone()).unwrap()),
         metrics,
+        lacks: None,
         _below: Below::Directory(directory),
     }
 }
@@ -70,6 +73,7 @@ fn on_token(token: Token) -> Backend {
     Backend {
         store: Box::new(store),
         metrics,
+        lacks: None,
         _below: Below::Token(token),
     }
 }
@@ -92,6 +96,7 @@ pub(crate) fn shim() -> Backend {
     Backend {
         store: Box::new(store),
         metrics,
+        lacks: None,
         _below: Below::Shim(shim, token),
     }
 }
@@ -104,6 +109,7 @@ pub(crate) fn remote() -> Backend {
     Backend {
         store: Box::new(store),
         metrics,
+        lacks: Some(KeyAlgorithm::Ed25519),
         _below: Below::Remote(remote),
     }
 }

@@ -69,7 +69,9 @@ pub(crate) fn certificate(pkcs8_der: &[u8], name: &str) -> Vec<u8> {
     run(directory.path(), "pkey -inform DER -in key.der -out key");
     run(
         directory.path(),
-        &format!("req -x509 -new -key key -subj /CN={name} -days 30 -addext subjectAltName=DNS:{name} -outform DER -out certificate"),
+        &format!(
+            "req -x509 -new -key key -subj /CN={name} -days 30 -addext subjectAltName=DNS:{name} -outform DER -out certificate"
+        ),
     );
     fs::read(directory.path().join("certificate")).unwrap()
 }

@@ -28,9 +28,18 @@ fn shake_hands(client: &mut ClientConnection, server: &mut ServerConnection) {
 /// Shakes hands by both versions of TLS with a key of each algorithm.
 fn serves(store: &dyn KeyStore) {
     for (algorithm, options) in [
-        (KeyAlgorithm::EcP256, "-algorithm EC -pkeyopt ec_paramgen_curve:P-256"),
-        (KeyAlgorithm::EcP384, "-algorithm EC -pkeyopt ec_paramgen_curve:P-384"),
-        (KeyAlgorithm::Rsa2048, "-algorithm RSA -pkeyopt rsa_keygen_bits:2048"),
+        (
+            KeyAlgorithm::EcP256,
+            "-algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+        ),
+        (
+            KeyAlgorithm::EcP384,
+            "-algorithm EC -pkeyopt ec_paramgen_curve:P-384",
+        ),
+        (
+            KeyAlgorithm::Rsa2048,
+            "-algorithm RSA -pkeyopt rsa_keygen_bits:2048",
+        ),
         (KeyAlgorithm::Ed25519, "-algorithm ED25519"),
     ] {
         let pkcs8_der = openssl::key(options);
@@ -134,7 +143,10 @@ fn a_key_in_a_file_serves_tls_12_and_13() {
 fn another_keys_certificate_is_refused_before_any_handshake() {
     let backend = backend::file();
     let id = KeyId::new("tls").unwrap();
-    let key = backend.store.generate_private_key(&id, KeyAlgorithm::EcP256).unwrap();
+    let key = backend
+        .store
+        .generate_private_key(&id, KeyAlgorithm::EcP256)
+        .unwrap();
     let other = openssl::key("-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
     let certificate = CertificateDer::from(openssl::certificate(&other, "host.example"));
     assert!(matches!(

@@ -307,8 +307,7 @@ fn templates(id: &KeyId, cka_id: &[u8], algorithm: KeyAlgorithm) -> Vec<Template
     };
     let params = encoding::ec_params(algorithm);
     let mut templates = vec![make(params.clone(), true), make(params, false)];
-    templates.extend(
-        encoding::ec_params_by_name(algorithm).map(|by_name| make(Some(by_name), false)),
-    );
+    templates
+        .extend(encoding::ec_params_by_name(algorithm).map(|by_name| make(Some(by_name), false)));
     templates
 }
