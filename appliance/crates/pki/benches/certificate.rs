@@ -1,0 +1,2 @@
+//! What one certificate costs before the token signs it.
+fn main() {}

@@ -1,0 +1,115 @@
+//! Object identifiers by name.
+
+use const_oid::ObjectIdentifier;
+
+/// Defines constants from dotted text, checked when compiled.
+macro_rules! oids {
+    ($($(#[$doc:meta])* $name:ident = $dotted:literal;)+) => {
+        $($(#[$doc])* pub(crate) const $name: ObjectIdentifier =
+            ObjectIdentifier::new_unwrap($dotted);)+
+    };
+}
+
+oids! {
+    /// RSA public keys (RFC 3279, 2.3.1).
+    RSA_ENCRYPTION = "1.2.840.113549.1.1.1";
+    /// Elliptic curve public keys (RFC 5480, 2.1.1).
+    EC_PUBLIC_KEY = "1.2.840.10045.2.1";
+    /// NIST P-256.
+    SECP256R1 = "1.2.840.10045.3.1.7";
+    /// NIST P-384.
+    SECP384R1 = "1.3.132.0.34";
+    /// NIST P-521.
+    SECP521R1 = "1.3.132.0.35";
+    /// Ed25519 (RFC 8410).
+    ED25519 = "1.3.101.112";
+
+    /// commonName.
+    COMMON_NAME = "2.5.4.3";
+    /// surname.
+    SURNAME = "2.5.4.4";
+    /// serialNumber, of a device or person.
+    SERIAL_NUMBER = "2.5.4.5";
+    /// countryName.
+    COUNTRY = "2.5.4.6";
+    /// localityName.
+    LOCALITY = "2.5.4.7";
+    /// stateOrProvinceName.
+    STATE = "2.5.4.8";
+    /// streetAddress.
+    STREET = "2.5.4.9";
+    /// organizationName.
+    ORGANIZATION = "2.5.4.10";
+    /// organizationalUnitName.
+    ORGANIZATIONAL_UNIT = "2.5.4.11";
+    /// title.
+    TITLE = "2.5.4.12";
+    /// businessCategory.
+    BUSINESS_CATEGORY = "2.5.4.15";
+    /// postalCode.
+    POSTAL_CODE = "2.5.4.17";
+    /// givenName.
+    GIVEN_NAME = "2.5.4.42";
+    /// dnQualifier.
+    DN_QUALIFIER = "2.5.4.46";
+    /// organizationIdentifier.
+    ORGANIZATION_IDENTIFIER = "2.5.4.97";
+    /// userId.
+    USER_ID = "0.9.2342.19200300.100.1.1";
+    /// domainComponent.
+    DOMAIN_COMPONENT = "0.9.2342.19200300.100.1.25";
+    /// emailAddress (PKCS#9).
+    EMAIL_ADDRESS = "1.2.840.113549.1.9.1";
+
+    /// extensionRequest (RFC 2985, 5.4.2).
+    EXTENSION_REQUEST = "1.2.840.113549.1.9.14";
+
+    /// subjectKeyIdentifier.
+    SUBJECT_KEY_IDENTIFIER = "2.5.29.14";
+    /// keyUsage.
+    KEY_USAGE = "2.5.29.15";
+    /// subjectAltName.
+    SUBJECT_ALT_NAME = "2.5.29.17";
+    /// basicConstraints.
+    BASIC_CONSTRAINTS = "2.5.29.19";
+    /// nameConstraints.
+    NAME_CONSTRAINTS = "2.5.29.30";
+    /// cRLDistributionPoints.
+    CRL_DISTRIBUTION_POINTS = "2.5.29.31";
+    /// certificatePolicies.
+    CERTIFICATE_POLICIES = "2.5.29.32";
+    /// anyPolicy.
+    ANY_POLICY = "2.5.29.32.0";
+    /// authorityKeyIdentifier.
+    AUTHORITY_KEY_IDENTIFIER = "2.5.29.35";
+    /// extKeyUsage.
+    EXTENDED_KEY_USAGE = "2.5.29.37";
+    /// anyExtendedKeyUsage.
+    ANY_EXTENDED_KEY_USAGE = "2.5.29.37.0";
+    /// authorityInfoAccess.
+    AUTHORITY_INFO_ACCESS = "1.3.6.1.5.5.7.1.1";
+    /// TLS features (RFC 7633).
+    TLS_FEATURE = "1.3.6.1.5.5.7.1.24";
+    /// id-pkix-ocsp-nocheck (RFC 6960, 4.2.2.2.1).
+    OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5";
+
+    /// id-qt-cps.
+    CPS_QUALIFIER = "1.3.6.1.5.5.7.2.1";
+    /// id-ad-ocsp.
+    AD_OCSP = "1.3.6.1.5.5.7.48.1";
+    /// id-ad-caIssuers.
+    AD_CA_ISSUERS = "1.3.6.1.5.5.7.48.2";
+
+    /// id-kp-serverAuth.
+    SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+    /// id-kp-clientAuth.
+    CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+    /// id-kp-codeSigning.
+    CODE_SIGNING = "1.3.6.1.5.5.7.3.3";
+    /// id-kp-emailProtection.
+    EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4";
+    /// id-kp-timeStamping.
+    TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
+    /// id-kp-OCSPSigning.
+    OCSP_SIGNING = "1.3.6.1.5.5.7.3.9";
+}
