@@ -16,7 +16,7 @@ use crate::pkcs11::{AskPin, Modules, Pkcs11Config, Pkcs11Store};
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum KeyStoreConfig {
     /// A PKCS#11 token.
-    Pkcs11(Pkcs11Config),
+    Pkcs11(Box<Pkcs11Config>),
     /// A directory of PEM files.
     File(FileConfig),
 }
@@ -85,7 +85,7 @@ mod tests {
         let read = |text: &str| toml::from_str::<KeyStoreConfig>(text);
         assert!(matches!(
             read("type = 'file'").unwrap(),
-            KeyStoreConfig::File(FileConfig { key_dir }) if key_dir == PathBuf::from("keys")
+            KeyStoreConfig::File(FileConfig { key_dir }) if key_dir == *"keys"
         ));
         let token = read(
             "type = 'pkcs11'\nuri = 'pkcs11:token=ca?module-path=/m.so'\npin_source = 'env:PIN'",

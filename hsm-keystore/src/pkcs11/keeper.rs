@@ -108,11 +108,11 @@ impl Keeper {
     ) {
         let outcome = self.connect().map_err(Trouble::into_error);
         let failed = outcome.is_err();
-        if !failed {
-            self.shared.queue.admit();
+        if let Ok(slot) = outcome {
+            self.publish(slot);
         }
         // Who opened the store may have given up.
-        let _ = opened.send(outcome);
+        let _ = opened.send(outcome.map(drop));
         if !failed {
             self.serve(orders);
         }
@@ -223,7 +223,6 @@ impl Keeper {
             _ => false,
         };
         if gentle {
-            self.shared.queue.admit();
             return;
         }
         self.drop_anchor();
@@ -260,14 +259,14 @@ impl Keeper {
     /// Opens another anchor session on the same start of the module.
     fn reconnect(&mut self) -> bool {
         let before = self.anchor.take();
-        let connected = self.connect().is_ok();
+        let connected = self.connect();
         // The old one goes last: with the last session the login would go.
         if let Some(before) = before {
             self.shared
                 .module
                 .close(before.session, self.module_generation);
         }
-        connected
+        connected.map(|slot| self.publish(slot)).is_ok()
     }
 
     /// Starts the module again and looks for the token once.
@@ -284,11 +283,11 @@ impl Keeper {
             .map_err(Trouble::from)
             .and_then(|()| self.connect());
         match outcome {
-            Ok(()) => {
+            Ok(slot) => {
                 tracing::info!("the token is back");
                 self.recovered = Some(Instant::now());
                 self.shared.metrics.recovered();
-                self.shared.queue.admit();
+                self.publish(slot);
             }
             Err(_) if self.shared.is_pin_refused() => {
                 // `login` has said so and closed the queue for good.
@@ -316,34 +315,31 @@ impl Keeper {
     }
 
     /// Finds the token, opens the anchor session and logs in.
-    fn connect(&mut self) -> Result<(), Trouble> {
+    fn connect(&mut self) -> Result<Slot, Trouble> {
         let shared = Arc::clone(&self.shared);
         let _call = shared
             .queue
             .begin_call(shared.lanes, shared.settings.call_timeout);
-        let slot = {
-            let inside = shared.module.enter();
-            self.module_generation = inside.generation;
-            let (slot, info) = find_token(inside.context, &shared.settings.token)?;
-            let session = inside.context.open_rw_session_no_drop(slot)?;
-            self.wants_login = info.login_required();
-            if self.wants_login
-                && let Err(trouble) = shared.login(&session, UserType::User)
-            {
-                // The login's failure is the one to tell.
-                let _ = session.close();
-                return Err(trouble);
-            }
-            self.anchor = Some(Anchor { session, slot });
-            slot
-        };
-        self.publish(slot);
-        Ok(())
+        let inside = shared.module.enter();
+        self.module_generation = inside.generation;
+        let (slot, info) = find_token(inside.context, &shared.settings.token)?;
+        let session = inside.context.open_rw_session_no_drop(slot)?;
+        self.wants_login = info.login_required();
+        if self.wants_login
+            && let Err(trouble) = shared.login(&session, UserType::User)
+        {
+            // The login's failure is the one to tell.
+            let _ = session.close();
+            return Err(trouble);
+        }
+        self.anchor = Some(Anchor { session, slot });
+        Ok(slot)
     }
 
-    /// Tells the lanes of a new connection or login.
+    /// Opens the queue, and tells the lanes of a new connection or login.
     fn publish(&mut self, slot: Slot) {
         self.generation += 1;
+        self.shared.queue.admit();
         self.shared.publish(Link {
             generation: self.generation,
             slot,
