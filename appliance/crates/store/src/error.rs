@@ -173,6 +173,9 @@ pub enum IndexFault {
         /// Version this release writes.
         expected: u8,
     },
+    /// sled panicked over it.
+    #[error("the database could not make sense of its files")]
+    Panicked,
     /// An entry cannot be read.
     #[error("an entry cannot be read")]
     Entry,

@@ -14,9 +14,9 @@
 
 mod certificates;
 mod config;
-
+mod directory;
 mod error;
-
+mod index;
 mod journal;
 mod metrics;
 mod writer;

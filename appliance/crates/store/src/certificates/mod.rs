@@ -5,8 +5,12 @@
 //!                               \-----abandon_intent--> Abandoned
 //! ```
 
+mod codec;
+mod entry;
+mod ledger;
 mod list;
 mod record;
+mod scan;
 mod store;
 
 pub use list::{CertificateFilter, Cursor, Page, StateFilter};

@@ -1,16 +1,19 @@
 //! The certificate store: its trait, and the one over journal and index.
 
-use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use model::{SerialNumber, Timestamp};
 
+use super::ledger::{Act, CertificateLedger, Outcome, Settled};
 use super::list::{CertificateFilter, Cursor, Page};
 use super::record::{AbandonReason, CertificateRecord, Intent, IntentOutcome, OpenIntent};
+use super::scan;
 use crate::config::StoreConfig;
+use crate::directory::StoreDirectory;
 use crate::error::Error;
 use crate::metrics::StoreMetrics;
-use crate::writer::{Recovered, Status};
+use crate::writer::{self, Recovered, Sources, Status, Writer};
 
 /// Records what the CA signs, before and after.
 ///
@@ -86,8 +89,20 @@ pub trait CertificateStore: Send + Sync + std::fmt::Debug {
 }
 
 /// The certificate store over one directory.
+///
+/// Its fields are dropped in order: the writer ends, the index closes, and only
+/// then is the directory free for another process.
 #[derive(Debug)]
-pub struct Certificates {}
+pub struct Certificates {
+    /// Records acts.
+    writer: Writer<CertificateLedger>,
+    /// Reads records.
+    sources: Sources,
+    /// What memory holds.
+    settled: Arc<RwLock<Settled>>,
+    /// The locked directory.
+    _directory: Arc<StoreDirectory>,
+}
 
 impl Certificates {
     /// Opens the store, making the directory when missing, and brings the index
@@ -97,9 +112,30 @@ impl Certificates {
     ///
     /// `Locked` if another process has it, `Index` if the index is unusable
     /// (`chancery store rebuild` mends that), `BrokenChain`, `MissingSegment`,
-    /// `UnreadableRecord` or `Contradiction` if the journal is damaged, `Io`.
-    pub fn open(_config: &StoreConfig, _metrics: StoreMetrics) -> Result<Self, Error> {
-        Err(Error::Closed)
+    /// `UnreadableRecord` or `Contradiction` if the journal is damaged, `NoSpace`
+    /// if a new journal does not fit, `Io`.
+    pub fn open(config: &StoreConfig, metrics: StoreMetrics) -> Result<Self, Error> {
+        Self::start(|make_ledger| {
+            writer::open(config, metrics, make_ledger, CertificateLedger::count_open)
+        })
+    }
+
+    /// Opens by `open`, which is given how to make the ledger.
+    fn start(
+        open: impl FnOnce(MakeLedger<'_>) -> Result<Writer<CertificateLedger>, Error>,
+    ) -> Result<Self, Error> {
+        let settled = Arc::new(RwLock::new(Settled::default()));
+        let mut opened = None;
+        let writer = open(Box::new(|sources: Sources| {
+            opened = Some(sources.clone());
+            CertificateLedger::new(sources, Arc::clone(&settled))
+        }))?;
+        Ok(Self {
+            sources: opened.ok_or(Error::Closed)?,
+            _directory: writer.directory(),
+            writer,
+            settled,
+        })
     }
 
     /// Finishes what is queued, brings the index to disk and lets the directory
@@ -109,66 +145,117 @@ impl Certificates {
     /// Says what opening had to mend.
     #[must_use]
     pub fn recovered(&self) -> &Recovered {
-        &Recovered {
-            frames_replayed: 0,
-            torn_bytes: 0,
-            open_intents: 0,
+        self.writer.recovered()
+    }
+
+    /// Runs a search where blocking is allowed.
+    async fn search<T: Send + 'static>(
+        &self,
+        search: impl FnOnce(&Sources, &RwLock<Settled>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (sources, settled) = (self.sources.clone(), Arc::clone(&self.settled));
+        tokio::task::spawn_blocking(move || search(&sources, &settled))
+            .await
+            // Only a runtime that shuts down cancels it.
+            .unwrap_or(Err(Error::Closed))
+    }
+}
+
+/// Makes the ledger once journal and index are open.
+type MakeLedger<'a> = Box<dyn FnOnce(Sources) -> CertificateLedger + 'a>;
+
+#[async_trait]
+impl CertificateStore for Certificates {
+    async fn record_intent(&self, intent: Intent) -> Result<IntentOutcome, Error> {
+        match self.writer.submit(Act::Intend(Box::new(intent))).await? {
+            Outcome::Done => Ok(IntentOutcome::Recorded),
+            Outcome::Replay(located) => {
+                let record = scan::read_settled(&self.sources, &located)?;
+                Ok(IntentOutcome::Replayed(Box::new(record)))
+            }
+            Outcome::InProgress(place) => Ok(IntentOutcome::InProgress {
+                serial: scan::read_intent(&self.sources, place)?.serial,
+            }),
+        }
+    }
+
+    async fn record_issued(
+        &self,
+        serial: &SerialNumber,
+        certificate_der: Vec<u8>,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let act = Act::Issue {
+            serial: serial.clone(),
+            certificate_der,
+            at,
+        };
+        self.writer.submit(act).await.map(drop)
+    }
+
+    async fn abandon_intent(
+        &self,
+        serial: &SerialNumber,
+        why: AbandonReason,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let act = Act::Abandon {
+            serial: serial.clone(),
+            why,
+            at,
+        };
+        self.writer.submit(act).await.map(drop)
+    }
+
+    async fn certificate(&self, serial: &SerialNumber) -> Result<Option<CertificateRecord>, Error> {
+        // Two short reads, nearly always from memory: a thread hop costs more.
+        scan::find(&self.sources, &self.settled, serial)
+    }
+
+    async fn certificates(
+        &self,
+        filter: CertificateFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        self.search(move |sources, settled| scan::page(sources, settled, &filter, cursor, limit))
+            .await
+    }
+
+    async fn open_intents(&self) -> Result<Vec<OpenIntent>, Error> {
+        self.search(scan::open_intents).await
+    }
+
+    fn status(&self) -> Status {
+        let end = self.writer.shared().end();
+        let (pending, counts) = {
+            let settled = self.settled.read().unwrap_or_else(PoisonError::into_inner);
+            (settled.open.len() as u64, settled.counts)
+        };
+        Status {
+            health: self.writer.shared().health(),
+            sequence: end.sequence,
+            chain_hash: end.chain_hash,
+            journal_bytes: end.bytes,
+            segments: end.segments,
+            queue_depth: self.writer.queue_depth(),
+            pending,
+            issued: counts.issued,
+            abandoned: counts.abandoned,
+            recovered: *self.writer.recovered(),
         }
     }
 }
 
-#[async_trait]
-impl CertificateStore for Certificates {
-    async fn record_intent(&self, _intent: Intent) -> Result<IntentOutcome, Error> {
-        Err(Error::Closed)
-    }
-    async fn record_issued(
-        &self,
-        _serial: &SerialNumber,
-        _der: Vec<u8>,
-        _at: Timestamp,
-    ) -> Result<(), Error> {
-        Err(Error::Closed)
-    }
-    async fn abandon_intent(
-        &self,
-        _serial: &SerialNumber,
-        _why: AbandonReason,
-        _at: Timestamp,
-    ) -> Result<(), Error> {
-        Err(Error::Closed)
-    }
-    async fn certificate(
-        &self,
-        _serial: &SerialNumber,
-    ) -> Result<Option<CertificateRecord>, Error> {
-        Err(Error::Closed)
-    }
-    async fn certificates(
-        &self,
-        _filter: CertificateFilter,
-        _cursor: Option<Cursor>,
-        _limit: usize,
-    ) -> Result<Page, Error> {
-        Err(Error::Closed)
-    }
-    async fn open_intents(&self) -> Result<Vec<OpenIntent>, Error> {
-        Err(Error::Closed)
-    }
-    fn status(&self) -> Status {
-        Status::default()
-    }
-}
-
 /// Makes the index anew from the journal. The old one is moved aside, never
-/// deleted. The store must be closed.
+/// deleted. The store must be closed; it is closed again when this returns.
 ///
 /// # Errors
 ///
 /// `Locked`, `Io`, and what [`Certificates::open`] says about the journal.
 pub fn rebuild(config: &StoreConfig) -> Result<Recovered, Error> {
-    Certificates::open(config, StoreMetrics::default()).map(|store| *store.recovered())
+    let store = Certificates::start(|make_ledger| {
+        writer::rebuild(config, make_ledger, CertificateLedger::count_open)
+    })?;
+    Ok(*store.recovered())
 }
-
-/// Keeps `Path` in use until the paths are read.
-type _Directory = Path;

@@ -1,0 +1,324 @@
+//! The index: sled, derived from the journal and never ahead of it.
+//!
+//! One tree; the first octet of a key says what it is. Two keys belong to the
+//! engine, the others to the ledger that the store is of:
+//!
+//! - `m`: the checkpoint: where replay starts, and what cannot be looked up;
+//! - `a`: number and hash of the last frame applied, in the same batch as what
+//!   it changed.
+// Stored on disk: change only by adding a version.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory::sync_directory;
+use crate::error::{Error, IndexFault};
+use crate::journal::{ChainHash, Place, Position};
+
+/// Version of the whole layout; another one is rebuilt from the journal.
+const LAYOUT: u8 = 1;
+
+/// Key of the checkpoint.
+const CHECKPOINT_KEY: &[u8] = b"m";
+
+/// Key of the last frame applied.
+const APPLIED_KEY: &[u8] = b"a";
+
+/// Where replay starts, and the state there that keys do not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// Replay visits the frames from here on.
+    pub(crate) position: Position,
+    /// Bytes of frames before it.
+    pub(crate) journal_bytes: u64,
+    /// The ledger's own summary of what came before.
+    pub(crate) summary: Vec<u8>,
+}
+
+/// A checkpoint in the index.
+#[derive(Serialize, Deserialize)]
+struct CheckpointV1 {
+    /// Where the next frame starts.
+    place: Place,
+    /// Its number.
+    next: u64,
+    /// What it chains to.
+    hash: ChainHash,
+    /// Bytes of frames before it.
+    journal_bytes: u64,
+    /// The ledger's summary.
+    summary: Vec<u8>,
+}
+
+/// The last frame that the index knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Its number.
+    pub(crate) sequence: u64,
+    /// Its hash.
+    pub(crate) hash: ChainHash,
+}
+
+/// An open index; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    /// The database.
+    db: sled::Db,
+    /// Its directory, for messages.
+    path: Arc<Path>,
+}
+
+impl Index {
+    /// Opens or makes the index in a directory.
+    ///
+    /// # Errors
+    ///
+    /// `Index` if sled cannot use what is there.
+    pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, Error> {
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity(cache_bytes)
+            .mode(sled::Mode::HighThroughput)
+            .flush_every_ms(None);
+        // sled may panic over damaged files; that is a reason to rebuild, not to die.
+        let opened = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(opened) => opened.map_err(IndexFault::from),
+            Err(_) => Err(IndexFault::Panicked),
+        };
+        let db = opened.map_err(|fault| Error::Index {
+            directory: path.to_owned(),
+            fault,
+        })?;
+        for entry in std::fs::read_dir(path).map_err(Error::io("list", path))? {
+            let file = entry.map_err(Error::io("list", path))?.path();
+            if file.is_file() {
+                std::fs::set_permissions(&file, Permissions::from_mode(0o600))
+                    .map_err(Error::io("set the mode of", file))?;
+            }
+        }
+        Ok(Self {
+            db,
+            path: path.into(),
+        })
+    }
+
+    /// Says that the index is unusable.
+    pub(crate) fn unusable(&self, fault: impl Into<IndexFault>) -> Error {
+        Error::Index {
+            directory: self.path.to_path_buf(),
+            fault: fault.into(),
+        }
+    }
+
+    /// Looks a key up.
+    ///
+    /// # Errors
+    ///
+    /// `Index` if sled fails.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
+        self.db.get(key).map_err(|error| self.unusable(error))
+    }
+
+    /// Walks the keys in a range, in either direction.
+    pub(crate) fn range(
+        &self,
+        range: std::ops::Range<Vec<u8>>,
+    ) -> impl DoubleEndedIterator<Item = Result<(sled::IVec, sled::IVec), Error>> + '_ {
+        self.db
+            .range(range)
+            .map(|item| item.map_err(|error| self.unusable(error)))
+    }
+
+    /// Applies what a group of frames changed, and the mark that it did.
+    ///
+    /// # Errors
+    ///
+    /// What sled answers.
+    pub(crate) fn apply(
+        &self,
+        mut batch: sled::Batch,
+        applied: &Applied,
+    ) -> Result<(), IndexFault> {
+        let mut mark = [0; 40];
+        mark[..8].copy_from_slice(&applied.sequence.to_be_bytes());
+        mark[8..].copy_from_slice(&applied.hash);
+        batch.insert(APPLIED_KEY, &mark[..]);
+        Ok(self.db.apply_batch(batch)?)
+    }
+
+    /// Reads the mark of the last frame applied.
+    ///
+    /// # Errors
+    ///
+    /// `Index` if it cannot be read.
+    pub(crate) fn applied(&self) -> Result<Option<Applied>, Error> {
+        let Some(mark) = self.get(APPLIED_KEY)? else {
+            return Ok(None);
+        };
+        let parts = mark
+            .split_first_chunk()
+            .and_then(|(sequence, hash)| Some((sequence, hash.try_into().ok()?)));
+        let (sequence, hash) = parts.ok_or_else(|| self.unusable(IndexFault::Entry))?;
+        Ok(Some(Applied {
+            sequence: u64::from_be_bytes(*sequence),
+            hash,
+        }))
+    }
+
+    /// Writes a checkpoint together with what the ledger adds to it.
+    ///
+    /// # Errors
+    ///
+    /// What sled answers.
+    pub(crate) fn write_checkpoint(
+        &self,
+        mut batch: sled::Batch,
+        checkpoint: Checkpoint,
+    ) -> Result<(), IndexFault> {
+        let record = CheckpointV1 {
+            place: checkpoint.position.place,
+            next: checkpoint.position.next,
+            hash: checkpoint.position.hash,
+            journal_bytes: checkpoint.journal_bytes,
+            summary: checkpoint.summary,
+        };
+        let value = postcard::to_extend(&record, vec![LAYOUT]).map_err(|_| IndexFault::Entry)?;
+        batch.insert(CHECKPOINT_KEY, value);
+        Ok(self.db.apply_batch(batch)?)
+    }
+
+    /// Reads the checkpoint; none in a new index.
+    ///
+    /// # Errors
+    ///
+    /// `Index` if it is of another layout or cannot be read.
+    pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
+        let Some(value) = self.get(CHECKPOINT_KEY)? else {
+            return Ok(None);
+        };
+        let (layout, record) = value
+            .split_first()
+            .ok_or_else(|| self.unusable(IndexFault::Entry))?;
+        if *layout != LAYOUT {
+            return Err(self.unusable(IndexFault::Layout {
+                found: *layout,
+                expected: LAYOUT,
+            }));
+        }
+        let record: CheckpointV1 =
+            postcard::from_bytes(record).map_err(|_| self.unusable(IndexFault::Entry))?;
+        Ok(Some(Checkpoint {
+            position: Position {
+                place: record.place,
+                next: record.next,
+                hash: record.hash,
+            },
+            journal_bytes: record.journal_bytes,
+            summary: record.summary,
+        }))
+    }
+}
+
+/// Brings the index to disk from a thread of its own, so that no act waits.
+///
+/// The index may lose what was not flushed: the journal has it. Flushing bounds
+/// how much a start has to replay.
+#[derive(Debug)]
+pub(crate) struct Flusher {
+    /// Asks for a flush; dropped to end the thread.
+    ask: Option<SyncSender<()>>,
+    /// The thread.
+    thread: Option<JoinHandle<()>>,
+    /// What stopped a flush.
+    fault: Arc<Mutex<Option<IndexFault>>>,
+}
+
+impl Flusher {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the system has no thread to give.
+    pub(crate) fn start(index: &Index) -> Result<Self, Error> {
+        let (ask, asked) = sync_channel(1);
+        let fault = Arc::new(Mutex::new(None));
+        let (flushed, slot) = (index.clone(), Arc::clone(&fault));
+        let thread = std::thread::Builder::new()
+            .name("store-flush".into())
+            .spawn(move || flush_when_asked(&flushed, &asked, &slot))
+            .map_err(Error::io("start the flush thread of", &*index.path))?;
+        Ok(Self {
+            ask: Some(ask),
+            thread: Some(thread),
+            fault,
+        })
+    }
+
+    /// Asks for a flush; returns what stopped an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// The first fault met.
+    pub(crate) fn flush_soon(&self) -> Result<(), IndexFault> {
+        if let Some(fault) = self.first_fault() {
+            return Err(fault);
+        }
+        match self.ask.as_ref().map(|ask| ask.try_send(())) {
+            // A flush that is already asked for covers this one too.
+            Some(Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(()))) | None => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the first fault met.
+    fn first_fault(&self) -> Option<IndexFault> {
+        self.fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Drop for Flusher {
+    /// Flushes what was asked for and ends the thread.
+    fn drop(&mut self) {
+        drop(self.ask.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Flushes each time it is asked, until nobody can ask any more.
+fn flush_when_asked(index: &Index, asked: &Receiver<()>, fault: &Mutex<Option<IndexFault>>) {
+    while asked.recv().is_ok() {
+        if let Err(error) = flush(index) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not bring the index to disk"
+            );
+            *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            return;
+        }
+    }
+}
+
+/// Writes sled's buffers out, then syncs its file: sled itself stops at
+/// `sync_file_range`, which does not flush the disk's cache.
+fn flush(index: &Index) -> Result<(), IndexFault> {
+    index.db.flush()?;
+    let path: PathBuf = index.path.join("db");
+    File::open(path)
+        .and_then(|file| file.sync_data())
+        .and_then(|()| sync_directory(&index.path))
+        .map_err(|error| IndexFault::Database(error.into()))
+}
