@@ -1,2 +1,17 @@
-//! Chancery: the one binary.
-fn main() {}
+//! Chancery: a certificate authority that keeps every private key on a
+//! PKCS#11 token. The one binary, for the services and the command line.
+
+mod cli;
+mod config;
+mod failure;
+mod telemetry;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Reads the command line and runs it.
+fn main() -> ExitCode {
+    cli::Cli::parse().run()
+}

@@ -1,0 +1,36 @@
+//! `chancery cert`: issuing certificates and looking at those issued.
+
+mod issue;
+mod list;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// The commands about certificates.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Issue a certificate: from a request in a file, or with a new key.
+    Issue(issue::Args),
+    /// List certificates, oldest first.
+    List(list::Args),
+    /// Show one certificate.
+    Show(show::Args),
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When the CA cannot be reached or refuses; see each command.
+pub(super) fn run(command: Command, config: &Config) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Issue(args) => issue::run(&args, config),
+        Command::List(args) => list::run(args, config),
+        Command::Show(args) => show::run(&args, config),
+    }
+}

@@ -1,0 +1,127 @@
+//! `chancery status`: what runs, what it stands on and what expires next.
+
+use std::process::ExitCode;
+
+use mesh::wire::{CaStatus, CertificateFilter, CertificateRecord, CertificateStatus};
+use serde::Serialize;
+
+use super::operator::Operator;
+use super::output;
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// Certificates shown that expire next.
+const EXPIRING_SHOWN: u32 = 5;
+
+/// Arguments of `chancery status`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything that `chancery status --json` prints.
+#[derive(Debug, Serialize)]
+struct Status {
+    /// The CA service.
+    ca: CaStatus,
+    /// The valid certificates that expire within thirty days, soonest first.
+    expiring: Vec<CertificateRecord>,
+}
+
+/// Shows the status; fails when a part of the CA is not ready.
+///
+/// # Errors
+///
+/// When the CA cannot be reached or refuses.
+pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
+    let operator = Operator::connect(config)?;
+    let ca = operator.status()?;
+    let soon = ca
+        .now
+        .saturating_add(std::time::Duration::from_secs(30 * 86_400))
+        .unwrap_or(ca.now);
+    let mut expiring = operator
+        .certificates(&CertificateFilter {
+            status: Some(CertificateStatus::Valid),
+            expires_before: Some(soon),
+            limit: Some(100),
+            ..CertificateFilter::default()
+        })?
+        .certificates;
+    expiring.sort_by_key(|certificate| certificate.not_after);
+    let ready = ca.parts.iter().all(|part| part.ready);
+    if args.json {
+        output::json(&Status { ca, expiring })?;
+    } else {
+        show(&ca, &expiring)?;
+    }
+    Ok(if ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints the status for people.
+fn show(ca: &CaStatus, expiring: &[CertificateRecord]) -> Result<(), Failure> {
+    output::facts(&[
+        ("version", ca.version.clone()),
+        ("running since", output::time(ca.started_at)),
+        ("certificates", ca.certificates.to_string()),
+        ("being signed", ca.open_intents.to_string()),
+    ])?;
+    if ca.settled_intents > 0 {
+        output::line(format!(
+            "The last start settled {} interrupted attempts; none of them released a signature.",
+            ca.settled_intents
+        ))?;
+    }
+    output::line("")?;
+    let parts = ca
+        .parts
+        .iter()
+        .map(|part| {
+            let state = if part.ready { "ready" } else { "NOT READY" };
+            vec![part.name.clone(), state.to_owned(), part.detail.clone()]
+        })
+        .collect();
+    output::table(&["part", "state", "detail"], parts, "No part reports.")?;
+    output::line("")?;
+    let issuers = ca
+        .issuers
+        .iter()
+        .map(|issuer| {
+            vec![
+                issuer.id.to_string(),
+                issuer.subject.clone(),
+                issuer.key_algorithm.clone(),
+                output::time(issuer.not_after),
+            ]
+        })
+        .collect();
+    output::table(
+        &["authority", "subject", "key", "expires"],
+        issuers,
+        "There is no authority yet; run: chancery init",
+    )?;
+    output::line("")?;
+    let rows = expiring
+        .iter()
+        .take(EXPIRING_SHOWN as usize)
+        .map(|certificate| {
+            vec![
+                output::time(certificate.not_after),
+                certificate.profile.to_string(),
+                certificate.names.join(" "),
+                certificate.serial.to_string(),
+            ]
+        })
+        .collect();
+    output::table(
+        &["expires next", "profile", "names", "serial"],
+        rows,
+        "No certificate expires within thirty days.",
+    )
+}

@@ -1,0 +1,10 @@
+//! The composition root: builds every part from the configuration and hands it
+//! what it needs. The only place that knows all of them.
+
+mod ca;
+mod keystore;
+mod serve;
+mod supervisor;
+
+pub(crate) use keystore::open_keystore;
+pub(crate) use serve::serve;
