@@ -97,7 +97,7 @@ pub struct Builder {
     /// Sections beside it.
     sections: String,
     /// What must live as long as the appliance.
-    keep: Vec<Box<dyn Any + Send>>,
+    keep: Vec<Box<dyn Any + Send + Sync>>,
     /// Environment of every process.
     environment: Vec<(String, String)>,
     /// Keys of `[ca]`.
@@ -191,7 +191,7 @@ impl Builder {
 
     /// Keeps something for as long as the appliance lives.
     #[must_use]
-    pub fn keeping(mut self, thing: impl Any + Send) -> Self {
+    pub fn keeping(mut self, thing: impl Any + Send + Sync) -> Self {
         self.keep.push(Box::new(thing));
         self
     }
@@ -270,7 +270,7 @@ pub struct Appliance {
     /// What the service is started by.
     wrapper: Vec<String>,
     /// Tokens and servers that it uses; dropped last.
-    _keep: Vec<Box<dyn Any + Send>>,
+    _keep: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl Appliance {
