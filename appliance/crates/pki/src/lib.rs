@@ -29,3 +29,9 @@ pub mod public_key;
 mod tlv;
 
 pub use tlv::{Malformed, Problem};
+
+#[cfg(test)]
+extern crate self as pki;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
