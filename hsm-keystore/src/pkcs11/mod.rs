@@ -8,6 +8,7 @@
 //!   call into a module cannot be ended from outside: if it never returns, the
 //!   store stays not ready, and the service's supervisor restarts the process.
 
+mod calibrate;
 mod config;
 mod fault;
 mod keeper;
@@ -18,10 +19,15 @@ mod module;
 mod objects;
 mod pin;
 mod store;
+mod survey;
 mod uri;
 
+pub use calibrate::{SignRate, keystore_sign_rate, raw_sign_rate};
 pub use config::Pkcs11Config;
 pub use module::Modules;
 pub use pin::{AskPin, NoPrompt, PinError, PinSource};
 pub use store::Pkcs11Store;
+pub use survey::{
+    Capability, LibrarySurvey, MechanismSurvey, ModuleSurvey, SlotSurvey, TokenSurvey, survey,
+};
 pub use uri::{TokenPattern, TokenUri, UriError};

@@ -5,7 +5,9 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CallError, RvError};
@@ -208,6 +210,36 @@ pub(crate) fn find_token(
         }),
     }
     .map_err(|reason| Trouble::Refusal(reason.into()))
+}
+
+/// Does work in a module on a thread that is left behind if the module hangs.
+///
+/// # Errors
+///
+/// What the work found, or `Hung`.
+pub(crate) fn within<T: Send + 'static>(
+    name: &str,
+    limit: Duration,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let failed = |reason: String| Unavailable::ModuleFailed {
+        reason: reason.into(),
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            // Who asked may have given up.
+            let _ = sender.send(work());
+        })
+        .map_err(|error| failed(format!("no thread can be started: {error}")))?;
+    match receiver.recv_timeout(limit) {
+        Ok(outcome) => outcome,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(Unavailable::Hung { since: limit }.into()),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(failed("a call into it panicked".to_owned()).into())
+        }
+    }
 }
 
 impl TokenPattern {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use cryptoki::slot::{Limit, TokenInfo};
 use zeroize::Zeroizing;
@@ -13,7 +12,7 @@ use super::fault::Trouble;
 use super::keeper::Keeper;
 use super::lane;
 use super::link::Shared;
-use super::module::{Module, Modules, find_token};
+use super::module::{Module, Modules, find_token, within};
 use super::objects::{self, FoundKey, KeyReference};
 use super::pin::AskPin;
 use crate::certificate::CertificateFacts;
@@ -338,47 +337,27 @@ struct Found {
     last_try: bool,
 }
 
-/// Loads the module and finds the token, on a thread that may hang.
+/// Loads the module and finds the token.
 fn find(settings: &Settings, modules: &Modules) -> Result<Found, Error> {
-    let (sender, receiver) = mpsc::sync_channel(1);
     let modules = modules.clone();
-    let limit = settings.call_timeout;
-    let settings = settings.clone();
-    let look = move || {
-        let found = modules.load(&settings.module).and_then(|module| {
-            let info = {
-                let inside = module.enter();
-                find_token(inside.context, &settings.token)
-            };
-            let (_, info) = info.map_err(Trouble::into_error)?;
-            Ok(Found {
-                description: describe(&info, &module),
-                most_sessions: most_sessions(&info),
-                wants_pin: info.login_required() && !info.protected_authentication_path(),
-                last_try: info.user_pin_final_try(),
-                module,
-            })
-        });
-        // Who asked may have given up.
-        let _ = sender.send(found);
-    };
-    let failed = |reason: String| Unavailable::ModuleFailed {
-        reason: reason.into(),
-    };
-    thread::Builder::new()
-        .name("token-find".to_owned())
-        .spawn(look)
-        .map_err(|error| failed(format!("no thread can be started: {error}")))?;
-    match receiver.recv_timeout(limit.saturating_mul(2)) {
-        Ok(found) => found,
-        Err(mpsc::RecvTimeoutError::Timeout) => {
-            let since: Duration = limit.saturating_mul(2);
-            Err(Unavailable::Hung { since }.into())
-        }
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            Err(failed("its start-up panicked".to_owned()).into())
-        }
-    }
+    let path = settings.module.clone();
+    let pattern = settings.token.clone();
+    let limit = settings.call_timeout.saturating_mul(2);
+    within("token-find", limit, move || {
+        let module = modules.load(&path)?;
+        let info = {
+            let inside = module.enter();
+            find_token(inside.context, &pattern)
+        };
+        let (_, info) = info.map_err(Trouble::into_error)?;
+        Ok(Found {
+            description: describe(&info, &module),
+            most_sessions: most_sessions(&info),
+            wants_pin: info.login_required() && !info.protected_authentication_path(),
+            last_try: info.user_pin_final_try(),
+            module,
+        })
+    })
 }
 
 /// Reads how many sessions the token allows.

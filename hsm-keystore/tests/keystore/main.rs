@@ -6,4 +6,5 @@ mod backend;
 mod conformance;
 mod faults;
 mod openssl;
+mod survey;
 mod tls;
