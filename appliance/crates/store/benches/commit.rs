@@ -1,2 +1,189 @@
-//! bench
-fn main() {}
+//! Commits a second and CPU for each, beside a bare append and sync in the same
+//! run; then opening time and memory with 100,000 certificates.
+//!
+//! `cargo bench -p store` prints Markdown. The directory is `STORE_BENCH_DIR`,
+//! else the system's temporary one, which should be a real disk.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use model::{IssuerId, ProfileName, RequestId, SerialNumber, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
+use store::{CertificateStore, Certificates, Intent, StoreConfig, StoreMetrics};
+
+/// How long each measurement runs.
+const RUN: Duration = Duration::from_secs(4);
+
+/// Certificates in the store that is opened.
+const RECORDS: u32 = 100_000;
+
+/// What stops a measurement.
+type Stopped = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> Result<(), Stopped> {
+    // `cargo test --benches` only asks whether it runs.
+    let quick = !std::env::args().any(|argument| argument == "--bench");
+    let run = if quick {
+        Duration::from_millis(50)
+    } else {
+        RUN
+    };
+    let records = if quick { 200 } else { RECORDS };
+    let base = std::env::var_os("STORE_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = tempfile::tempdir_in(base)?;
+    let mut out = std::io::stdout().lock();
+
+    writeln!(out, "| writer | acts/s | CPU µs/act |\n|---|---|---|")?;
+    let (rate, cpu) = raw(directory.path(), run)?;
+    writeln!(
+        out,
+        "| append + fdatasync, 1 KiB, one thread | {rate:.0} | {cpu:.1} |"
+    )?;
+    for tasks in [1, 8, 32, 64] {
+        let path = directory.path().join(format!("tasks-{tasks}"));
+        let (rate, cpu) = commit(&path, tasks, Limit::Time(run))?;
+        writeln!(out, "| store, {tasks} tasks | {rate:.0} | {cpu:.1} |")?;
+    }
+
+    let path = directory.path().join("large");
+    commit(&path, 64, Limit::Count(records))?;
+    let resident = resident_kib()?;
+    let began = Instant::now();
+    let store = Certificates::open(&StoreConfig::at(&path), StoreMetrics::default())?;
+    let opened = began.elapsed();
+    writeln!(
+        out,
+        "\n{} certificates: opened in {:.0} ms ({} frames replayed), {} KiB resident before, {} KiB after",
+        store.status().issued,
+        opened.as_secs_f64() * 1e3,
+        store.recovered().frames_replayed,
+        resident,
+        resident_kib()?,
+    )?;
+    Ok(())
+}
+
+/// When a run ends.
+#[derive(Clone, Copy)]
+enum Limit {
+    /// After this time.
+    Time(Duration),
+    /// After this many certificates.
+    Count(u32),
+}
+
+/// Appends and syncs; returns acts a second and CPU microseconds for each.
+fn raw(directory: &Path, run: Duration) -> Result<(f64, f64), Stopped> {
+    let file = File::create(directory.join("raw"))?;
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 64 << 20)?;
+    file.sync_all()?;
+    let block = [7; 1024];
+    let (began, cpu) = (Instant::now(), cpu_seconds());
+    let mut acts = 0_u32;
+    while began.elapsed() < run {
+        file.write_all_at(&block, u64::from(acts % 60_000) * 1024)?;
+        file.sync_data()?;
+        acts += 1;
+    }
+    Ok(per_act(acts, began, cpu))
+}
+
+/// Records intents and certificates; returns acts a second and CPU for each.
+fn commit(path: &Path, tasks: u32, limit: Limit) -> Result<(f64, f64), Stopped> {
+    let store = Arc::new(Certificates::open(
+        &StoreConfig::at(path),
+        StoreMetrics::default(),
+    )?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()?;
+    let next = Arc::new(AtomicU32::new(0));
+    let (began, cpu) = (Instant::now(), cpu_seconds());
+    runtime.block_on(async {
+        let running: Vec<_> = (0..tasks)
+            .map(|_| {
+                let (store, next) = (Arc::clone(&store), Arc::clone(&next));
+                tokio::spawn(async move { write(&store, &next, began, limit).await })
+            })
+            .collect();
+        for task in running {
+            task.await??;
+        }
+        Ok::<(), Stopped>(())
+    })?;
+    let acts = u32::try_from(store.status().sequence)?;
+    Ok(per_act(acts, began, cpu))
+}
+
+/// Records one certificate after another until the limit.
+async fn write(
+    store: &Certificates,
+    next: &AtomicU32,
+    began: Instant,
+    limit: Limit,
+) -> Result<(), Stopped> {
+    let now: Timestamp = "2026-11-24T00:00:00Z".parse()?;
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let done = match limit {
+            Limit::Time(run) => began.elapsed() >= run,
+            Limit::Count(count) => number >= count,
+        };
+        if done {
+            return Ok(());
+        }
+        let serial = scattered(number)?;
+        let intent = Intent {
+            serial: serial.clone(),
+            issuer: IssuerId::new("issuing")?,
+            profile: ProfileName::new("tls-server")?,
+            tbs_der: vec![0x30; 620],
+            not_before: now,
+            not_after: now + Duration::from_secs(90 * 86_400 + u64::from(number)),
+            subject: format!("CN=host-{number}.example"),
+            names: vec![format!("host-{number}.example")],
+            public_key_sha256: [7; 32],
+            requester: None,
+            request_id: RequestId::new("bench")?,
+            idempotency: None,
+            recorded_at: now,
+        };
+        store.record_intent(intent).await?;
+        store.record_issued(&serial, vec![0x30; 710], now).await?;
+    }
+}
+
+/// Scatters numbers over the serial space as random ones are.
+fn scattered(number: u32) -> Result<SerialNumber, Stopped> {
+    let mixed = (u128::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    Ok(SerialNumber::from_random(
+        Default::default(),
+        mixed.to_be_bytes(),
+    ))
+}
+
+/// Divides what a run took by its acts.
+fn per_act(acts: u32, began: Instant, cpu: f64) -> (f64, f64) {
+    let acts = f64::from(acts);
+    let rate = acts / began.elapsed().as_secs_f64();
+    (rate, (cpu_seconds() - cpu) / acts * 1e6)
+}
+
+/// Returns the CPU seconds that this process has used, its kernel time included.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Returns the memory that this process holds.
+fn resident_kib() -> Result<u64, Stopped> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(number.ok_or("no VmRSS in /proc/self/status")?.parse()?)
+}

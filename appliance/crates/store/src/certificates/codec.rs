@@ -264,3 +264,6 @@ fn parse<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Option<T> {
         Ok((_, [_, ..])) | Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

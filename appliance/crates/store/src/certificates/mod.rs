@@ -19,3 +19,6 @@ pub use record::{
     OpenIntent,
 };
 pub use store::{CertificateStore, Certificates, rebuild};
+
+#[cfg(test)]
+mod tests;

@@ -329,3 +329,6 @@ fn start_of(header: &SegmentHeader) -> Position {
         hash: header.previous,
     }
 }
+
+#[cfg(test)]
+mod tests;

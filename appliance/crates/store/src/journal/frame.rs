@@ -160,6 +160,14 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], previous: &ChainHash) -> Result<Frame<
     })
 }
 
+/// Computes the hash that the frame at the start of `bytes` should have, and
+/// returns it with what follows the frame. Bytes are hostile: never panics.
+pub(crate) fn rehash<'a>(bytes: &'a [u8], previous: &ChainHash) -> Option<(ChainHash, &'a [u8])> {
+    let whole = frame_len(declared_len(bytes).ok()? as usize);
+    let hash = chain(previous, bytes.get(..whole - HASH_LEN)?);
+    Some((hash, bytes.get(whole..)?))
+}
+
 /// Reads mark and payload length of the frame that `bytes` start with.
 ///
 /// # Errors

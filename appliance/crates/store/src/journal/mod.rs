@@ -10,6 +10,8 @@ mod walk;
 pub(crate) use append::{CommitError, Journal};
 pub use frame::FrameFault;
 pub(crate) use frame::{ChainHash, Frame, MAX_PAYLOAD, frame_len};
+#[cfg(test)]
+pub(crate) use frame::{FrameHeader, HASH_LEN};
 pub(crate) use read::JournalReader;
 pub(crate) use walk::{Place, Position, holds, walk};
 pub use walk::{Verified, verify};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{ChainHash, Frame, FrameFault, HASH_LEN, decode, field, frame_len};
+use super::frame::{ChainHash, Frame, FrameFault, HASH_LEN, decode, field, frame_len, rehash};
 use super::segment::{SEGMENT_HEADER_LEN, SegmentHeader, count_segments, segment_path};
 use crate::directory::journal_of;
 use crate::error::Error;
@@ -262,15 +262,11 @@ impl OpenSegment {
     /// damaged was synced before that one was written.
     fn torn_bytes(&mut self, at: &Position, fault: FrameFault) -> Result<u64, Error> {
         let start = u64::from(at.place.offset);
-        let mut torn_end = start;
-        let mut offset = start;
-        while offset < self.len {
-            let window = self.bytes(offset, WINDOW / 2)?;
-            let read = window.len() as u64;
-            if let Some(last) = window.iter().rposition(|byte| *byte != 0) {
-                torn_end = offset + last as u64 + 1;
-            }
-            offset += read;
+        let torn_end = self.written_end(start)?;
+        // No tearing makes a frame that is sound but for its number.
+        let misnumbered = matches!(fault, FrameFault::Sequence { .. });
+        if misnumbered || self.is_followed(at)? {
+            return Err(self.broken(start, fault));
         }
         for offset in (start + 8..torn_end).step_by(8) {
             let bytes = self.bytes(offset - HASH_LEN as u64, WINDOW / 2)?;
@@ -282,6 +278,29 @@ impl OpenSegment {
             }
         }
         Ok(torn_end - start)
+    }
+
+    /// Finds the end of what was ever written behind an offset.
+    fn written_end(&mut self, start: u64) -> Result<u64, Error> {
+        let (mut offset, mut end) = (start, start);
+        while offset < self.len {
+            let window = self.bytes(offset, WINDOW / 2)?;
+            let read = window.len() as u64;
+            if let Some(last) = window.iter().rposition(|byte| *byte != 0) {
+                end = offset + last as u64 + 1;
+            }
+            offset += read;
+        }
+        Ok(end)
+    }
+
+    /// Whether a later commit chains to what the bad frame's hash should be: then
+    /// only the stored hash is damaged.
+    fn is_followed(&mut self, at: &Position) -> Result<bool, Error> {
+        let bytes = self.bytes(u64::from(at.place.offset), WINDOW / 2)?;
+        Ok(rehash(bytes, &at.hash).is_some_and(|(hash, rest)| {
+            decode(rest, &hash).is_ok_and(|later| later.header.group > at.next)
+        }))
     }
 
     /// Says where the chain is broken.
