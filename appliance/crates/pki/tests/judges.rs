@@ -18,18 +18,54 @@ use support::{Authority, TestKey, now, serial};
 
 /// Runs a judge and fails with what it said unless it is content.
 fn judge(program: &str, arguments: &[&str]) {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../venv/bin").join(program);
-    let program = if venv.exists() { venv } else { PathBuf::from(program) };
-    let output = Command::new(&program).args(arguments).output().unwrap_or_else(|error| {
-        panic!("cannot run {}: {error}; tests/run installs it", program.display())
-    });
+    let (content, words) = ask(program, arguments);
+    assert!(content, "{program} {arguments:?} objects:\n{words}");
+}
+
+/// Has pkilint look at a certificate, beside its issuer's if there is one.
+///
+/// One finding is passed over: pkilint takes only URIs of the schemes that its URL
+/// library lists (http, ftp and the like), so every `spiffe://` identity is
+/// "invalid" to it, though RFC 3986 and RFC 5280, 4.2.1.6 allow any scheme.
+fn judge_by_pkilint(program: &str, files: &[&str]) {
+    let mut arguments = vec!["lint", "-s", "WARNING"];
+    arguments.extend(files);
+    let (_, words) = ask(program, &arguments);
+    let objections: Vec<&str> = words
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.contains(" @ "))
+        .filter(|line| !line.contains("Invalid URI syntax: \"spiffe://"))
+        .collect();
     assert!(
-        output.status.success(),
-        "{} {arguments:?} objects:\n{}{}",
-        program.display(),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
+        objections.is_empty(),
+        "{program} {files:?} objects:\n{words}"
     );
+}
+
+/// Runs a judge; tells whether it is content, and what it said.
+fn ask(program: &str, arguments: &[&str]) -> (bool, String) {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("../venv/bin")
+        .join(program);
+    let program = if venv.exists() {
+        venv
+    } else {
+        PathBuf::from(program)
+    };
+    let output = Command::new(&program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| {
+            panic!(
+                "cannot run {}: {error}; tests/run installs it",
+                program.display()
+            )
+        });
+    let words = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&words).into_owned(),
+    )
 }
 
 /// Issues one certificate of a leaf profile.
@@ -45,9 +81,17 @@ fn issue_leaf(authority: &Authority, kind: ProfileKind, key: &TestKey) -> Certif
     let names: Vec<AlternativeName> = match kind {
         ProfileKind::TlsServer => {
             // No wildcard: pkilint's PKIX rules know none (RFC 5280 leaves them open).
-            vec!["dns:www.example.org", "dns:example.org", "ip:192.0.2.1", "ip:2001:db8::1"]
+            vec![
+                "dns:www.example.org",
+                "dns:example.org",
+                "ip:192.0.2.1",
+                "ip:2001:db8::1",
+            ]
         }
-        ProfileKind::TlsClient => vec!["email:client@example.org", "uri:https://client.example.org/1"],
+        ProfileKind::TlsClient => vec![
+            "email:client@example.org",
+            "uri:https://client.example.org/1",
+        ],
         ProfileKind::Service => vec!["dns:acme.example.org"],
         _ => vec![],
     }
@@ -83,9 +127,12 @@ fn judge_hierarchy(root_key: TestKey, root_algorithm: SignatureAlgorithm, issuin
     let issuing = root.subordinate(issuing_key, &constrained);
     let root_pem = write("root.pem", &root.certificate);
     let issuing_pem = write("issuing.pem", &issuing.certificate);
-    judge("lint_pkix_cert", &["lint", "-s", "WARNING", &root_pem]);
-    judge("lint_pkix_cert", &["lint", "-s", "WARNING", &issuing_pem]);
-    judge("openssl", &["verify", "-x509_strict", "-CAfile", &root_pem, &issuing_pem]);
+    judge_by_pkilint("lint_pkix_cert", &[&root_pem]);
+    judge_by_pkilint("lint_pkix_cert", &[&issuing_pem]);
+    judge(
+        "openssl",
+        &["verify", "-x509_strict", "-CAfile", &root_pem, &issuing_pem],
+    );
     for (kind, purpose) in [
         (ProfileKind::TlsServer, "sslserver"),
         (ProfileKind::TlsClient, "sslclient"),
@@ -104,25 +151,33 @@ fn judge_hierarchy(root_key: TestKey, root_algorithm: SignatureAlgorithm, issuin
         for (place, key) in keys.iter().enumerate() {
             let leaf = issue_leaf(&issuing, kind, key);
             let leaf_pem = write(&format!("{kind}-{place}.pem"), &leaf);
-            judge("lint_pkix_cert", &["lint", "-s", "WARNING", &leaf_pem]);
-            judge(
+            judge_by_pkilint("lint_pkix_cert", &[&leaf_pem]);
+            judge_by_pkilint(
                 "lint_pkix_signer_signee_cert_chain",
-                &["lint", "-s", "WARNING", &issuing_pem, &leaf_pem],
+                &[&issuing_pem, &leaf_pem],
             );
             judge(
                 "openssl",
                 &[
-                    "verify", "-x509_strict", "-purpose", purpose,
-                    "-CAfile", &root_pem, "-untrusted", &issuing_pem, &leaf_pem,
+                    "verify",
+                    "-x509_strict",
+                    "-purpose",
+                    purpose,
+                    "-CAfile",
+                    &root_pem,
+                    "-untrusted",
+                    &issuing_pem,
+                    &leaf_pem,
                 ],
             );
-            let chain = [leaf.der(), issuing.certificate.der(), root.certificate.der()];
+            let chain = [
+                leaf.der(),
+                issuing.certificate.der(),
+                root.certificate.der(),
+            ];
             let chain_pem = path(&format!("{kind}-{place}-chain.pem"));
             std::fs::write(&chain_pem, pem::write_chain(chain)).unwrap();
-            judge(
-                "certtool",
-                &["--verify-chain", "--infile", &chain_pem],
-            );
+            judge("certtool", &["--verify-chain", "--infile", &chain_pem]);
         }
     }
 }
@@ -147,7 +202,11 @@ fn judges_are_content_under_rsa() {
 
 #[test]
 fn judges_are_content_under_ed25519() {
-    judge_hierarchy(TestKey::ed25519(), SignatureAlgorithm::Ed25519, TestKey::ed25519());
+    judge_hierarchy(
+        TestKey::ed25519(),
+        SignatureAlgorithm::Ed25519,
+        TestKey::ed25519(),
+    );
 }
 
 #[test]
@@ -160,7 +219,14 @@ fn openssl_requests_are_taken_whatever_the_key() {
         &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
         &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-521"],
         &["-newkey", "rsa:2048"],
-        &["-newkey", "rsa:3072", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"],
+        &[
+            "-newkey",
+            "rsa:3072",
+            "-sigopt",
+            "rsa_padding_mode:pss",
+            "-sigopt",
+            "rsa_pss_saltlen:digest",
+        ],
         &["-newkey", "ed25519"],
     ]
     .into_iter()
@@ -181,6 +247,9 @@ fn openssl_requests_are_taken_whatever_the_key() {
         .unwrap_or_else(|error| panic!("{key:?}: {error}"));
         let names: Vec<String> = checked.names().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["dns:www.example.org", "ip:192.0.2.1"]);
-        assert_eq!(checked.subject().to_string(), "CN=www.example.org,O=Example,C=DE");
+        assert_eq!(
+            checked.subject().to_string(),
+            "CN=www.example.org,O=Example,C=DE"
+        );
     }
 }

@@ -1,5 +1,11 @@
 //! Keys, requests and authorities for tests: real signatures, no files.
-#![allow(dead_code, unreachable_pub, reason = "shared by tests that each use a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "shared by tests that each use a part; a test fails by panicking"
+)]
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -145,8 +151,9 @@ pub const BASIC_CONSTRAINTS: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x13];
 /// Object identifier of TLS features, encoded.
 pub const TLS_FEATURE: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x18];
 /// Object identifier of extensionRequest, encoded.
-pub const EXTENSION_REQUEST: &[u8] =
-    &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];
+pub const EXTENSION_REQUEST: &[u8] = &[
+    0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e,
+];
 
 /// Writes an Extension without a critical flag.
 pub fn extension(oid: &[u8], value: &[u8]) -> Vec<u8> {
@@ -161,7 +168,10 @@ pub fn extension_request(extensions: &[Vec<u8>]) -> Vec<u8> {
 
 /// Writes a subjectAltName of DNS names.
 pub fn dns_names(names: &[&str]) -> Vec<u8> {
-    let list: Vec<u8> = names.iter().flat_map(|name| der(0x82, &[name.as_bytes()])).collect();
+    let list: Vec<u8> = names
+        .iter()
+        .flat_map(|name| der(0x82, &[name.as_bytes()]))
+        .collect();
     extension(SAN, &der(0x30, &[&list]))
 }
 
@@ -169,7 +179,14 @@ pub fn dns_names(names: &[&str]) -> Vec<u8> {
 pub fn sign_request(key: &TestKey, info: &[u8]) -> Vec<u8> {
     let algorithm = key.algorithm();
     let signature = key.sign(algorithm, info);
-    der(0x30, &[info, algorithm.identifier_der(), &der(0x03, &[&[0], &signature])])
+    der(
+        0x30,
+        &[
+            info,
+            algorithm.identifier_der(),
+            &der(0x03, &[&[0], &signature]),
+        ],
+    )
 }
 
 /// Writes the info of a request.
@@ -227,20 +244,26 @@ impl Authority {
         let linted = lint(profile.plan(&request, &facts).unwrap(), &profile, &facts).unwrap();
         let certificate = sign(linted, &key);
         let facts = IssuerFacts::from_certificate(&certificate, algorithm, urls()).unwrap();
-        Self { key, certificate, facts }
+        Self {
+            key,
+            certificate,
+            facts,
+        }
     }
 
     /// Makes a CA below this one, by the sub-ca profile with changes.
     pub fn subordinate(&self, key: TestKey, config: &ProfileConfig) -> Self {
-        let profile =
-            Profile::from_config(ProfileName::new("sub-ca").unwrap(), config).unwrap();
+        let profile = Profile::from_config(ProfileName::new("sub-ca").unwrap(), config).unwrap();
         let subject: DistinguishedName = "CN=Test Issuing,O=Example,C=DE".parse().unwrap();
         let public_key = key.public_key();
         let request = PlanRequest::new(&public_key, &subject, serial(2), now());
         let certificate = self.issue(&profile, &request);
-        let facts =
-            IssuerFacts::from_certificate(&certificate, key.algorithm(), urls()).unwrap();
-        Self { key, certificate, facts }
+        let facts = IssuerFacts::from_certificate(&certificate, key.algorithm(), urls()).unwrap();
+        Self {
+            key,
+            certificate,
+            facts,
+        }
     }
 
     /// Plans, lints, signs and assembles.
