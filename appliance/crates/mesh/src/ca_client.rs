@@ -163,15 +163,14 @@ impl CaClientError {
 fn is_tls_refusal(error: &reqwest::Error) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
-        // std::io::Error hides what it wraps from source() one level down.
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if inner.is_some() || cause.is::<rustls::Error>() {
+        if cause.is::<rustls::Error>() {
             return true;
         }
-        next = cause.source();
+        // An `io::Error` leaves what it wraps out of its chain of sources.
+        next = match cause.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as _),
+            None => cause.source(),
+        };
     }
     false
 }
@@ -268,7 +267,10 @@ impl HttpCaClient {
             if !error.is_transient() || Instant::now() + delay >= deadline {
                 return Err(error);
             }
-            debug!(retry_ms = delay.as_millis() as u64, "asking the CA again: {error}");
+            debug!(
+                retry_ms = delay.as_millis() as u64,
+                "asking the CA again: {error}"
+            );
             sleep(delay).await;
             backoff = (backoff * 2).min(MAX_BACKOFF);
         }
@@ -415,8 +417,7 @@ impl CaClient for HttpCaClient {
             .and_then(|serial| serial.parse().ok())
             .ok_or_else(|| protocol("its Location names no certificate"))?;
         let chain = self.read(response, MAX_ANSWER).await?;
-        let chain_pem =
-            String::from_utf8(chain).map_err(|_| protocol("the chain is not PEM"))?;
+        let chain_pem = String::from_utf8(chain).map_err(|_| protocol("the chain is not PEM"))?;
         if crate::tls::certificates_from_pem(chain_pem.as_bytes()).is_err() {
             return Err(protocol("the chain is not PEM"));
         }

@@ -188,7 +188,10 @@ mod tests {
             r#"{"head_timeout": "-1s"}"#,
             r#"{"head_timeout": "soon"}"#,
         ] {
-            assert!(serde_json::from_str::<ListenerLimits>(bad).is_err(), "{bad}");
+            assert!(
+                serde_json::from_str::<ListenerLimits>(bad).is_err(),
+                "{bad}"
+            );
         }
         let limits = ListenerLimits {
             max_requests: 0,

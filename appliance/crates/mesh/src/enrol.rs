@@ -123,6 +123,8 @@ impl Enrolment {
                     );
                     current = next;
                     backoff = FIRST_RETRY;
+                    // A CA whose clock lags behind ours would be asked without end.
+                    tokio::time::sleep(FIRST_RETRY).await;
                 }
                 Err(failure) => {
                     self.report(&failure, current.not_after);
@@ -216,7 +218,7 @@ impl Enrolment {
 }
 
 /// Longest sleep between looks at the clock.
-const NAP: Duration = Duration::from_secs(10);
+const NAP: Duration = Duration::from_secs(1);
 
 /// First wait after a renewal that failed.
 const FIRST_RETRY: Duration = Duration::from_secs(10);

@@ -244,3 +244,52 @@ pub(crate) fn certificate_required() -> Problem {
     )
     .closing()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A certificate with two URIs, a DNS name and an address.
+    fn two_uris() -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::default();
+        params.subject_alt_names = vec![
+            rcgen::SanType::URI("spiffe://a.internal/operator/x".try_into().unwrap()),
+            rcgen::SanType::URI("spiffe://a.internal/auditor/x".try_into().unwrap()),
+            rcgen::SanType::DnsName("a.example".try_into().unwrap()),
+        ];
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn two_uris_are_no_identity() {
+        let domain = TrustDomain::new("a.internal").unwrap();
+        let certificate = PeerCertificate::parse(&two_uris()).unwrap();
+        assert_eq!(
+            certificate.identity(&domain),
+            Err(Unidentified::UriCount { count: 2 })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let _ = PeerCertificate::parse(&bytes);
+        }
+
+        #[test]
+        fn no_damaged_certificate_panics(
+            at in any::<prop::sample::Index>(),
+            to in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut der = two_uris();
+            let place = at.index(der.len());
+            der[place] = to;
+            der.truncate(cut.index(der.len()) + 1);
+            let _ = PeerCertificate::parse(&der);
+        }
+    }
+}

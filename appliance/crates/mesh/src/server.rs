@@ -69,7 +69,7 @@ pub struct Server {
     /// The address it is bound to.
     address: SocketAddr,
     /// The threads of its handshakes, where it speaks TLS.
-    handshake_threads: Option<Runtime>,
+    handshake_threads: Option<HandshakeThreads>,
     /// Stops it.
     handle: ServerHandle,
     /// Tells it to stop.
@@ -82,6 +82,19 @@ struct Builder(ServerBuilder);
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ServerBuilder")
+    }
+}
+
+/// A runtime that may be dropped on a thread of another one: whoever waits for
+/// the token there is not waited for.
+#[derive(Debug)]
+struct HandshakeThreads(Option<Runtime>);
+
+impl Drop for HandshakeThreads {
+    fn drop(&mut self) {
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
     }
 }
 
@@ -100,7 +113,8 @@ impl Server {
     /// Binds a listener; it answers once it is [run](Self::run).
     ///
     /// `routes` are those of the service; `/healthz` and `/readyz` come besides.
-    /// `service` names it in logs and metrics.
+    /// `service` names it in logs and metrics. Routes are `web::resource`s, so that
+    /// a wrong method is answered 405 and not 404.
     ///
     /// # Errors
     ///
@@ -146,7 +160,7 @@ impl Server {
                 });
                 (
                     Some((handshakes, threads.handle().clone())),
-                    Some(threads),
+                    Some(HandshakeThreads(Some(threads))),
                 )
             }
         };
@@ -255,9 +269,7 @@ impl Server {
             .run()
             .await;
         drop(handle);
-        if let Some(threads) = handshake_threads {
-            threads.shutdown_background();
-        }
+        drop(handshake_threads);
         outcome.map_err(|source| Error::Serve { service, source })?;
         info!(service, "{service} has stopped");
         Ok(())
@@ -284,7 +296,7 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Routes that every listener has.
 pub(crate) fn health_routes(config: &mut web::ServiceConfig, health: Health) {
     config
-        .route("/healthz", web::get().to(healthz))
+        .service(web::resource("/healthz").route(web::get().to(healthz)))
         .service(
             web::resource("/readyz")
                 .app_data(web::Data::new(health))
@@ -340,9 +352,8 @@ async fn establish(
         }
         Some((handshakes, threads)) => {
             let tcp = tcp.into_std().map_err(drop)?;
-            let mut task = AbortOnDrop(
-                threads.spawn(async move { handshakes.perform(tcp, address).await }),
-            );
+            let mut task =
+                AbortOnDrop(threads.spawn(async move { handshakes.perform(tcp, address).await }));
             let Shaken {
                 stream,
                 connection,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{self, Data};
 use actix_web::HttpResponse;
+use actix_web::web::{self, Data};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 

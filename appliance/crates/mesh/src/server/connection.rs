@@ -93,8 +93,7 @@ impl Connection {
 
     /// Returns how many requests have begun, if none is being served.
     fn idle_after(&self) -> Option<u64> {
-        (self.in_flight.load(Ordering::Relaxed) == 0)
-            .then(|| self.requests.load(Ordering::Relaxed))
+        (self.in_flight.load(Ordering::Relaxed) == 0).then(|| self.requests.load(Ordering::Relaxed))
     }
 }
 
@@ -325,11 +324,7 @@ impl Stream {
     }
 
     /// Takes note of how writing went.
-    fn wrote<T>(
-        &mut self,
-        poll: Poll<io::Result<T>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
+    fn wrote<T>(&mut self, poll: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if poll.is_pending() {
             self.note_write_pending();
             self.poll_patience(cx)?;

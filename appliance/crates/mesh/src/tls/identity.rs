@@ -157,7 +157,11 @@ impl ResolvesServerCert for TlsIdentity {
 impl ResolvesClientCert for TlsIdentity {
     fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let current = self.current.load_full();
-        current.key.choose_scheme(schemes).is_some().then_some(current)
+        current
+            .key
+            .choose_scheme(schemes)
+            .is_some()
+            .then_some(current)
     }
 
     fn has_certs(&self) -> bool {
@@ -169,7 +173,10 @@ impl fmt::Debug for TlsIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let current = self.current.load();
         f.debug_struct("TlsIdentity")
-            .field("leaf", &current.cert.first().map(|der| Fingerprint::of(der)))
+            .field(
+                "leaf",
+                &current.cert.first().map(|der| Fingerprint::of(der)),
+            )
             .field("stapled", &current.ocsp.is_some())
             .finish_non_exhaustive()
     }

@@ -136,9 +136,7 @@ impl ClientCertVerifier for PeerVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, TlsError> {
         let chain = self.chain.load_full();
-        let verified = chain
-            .0
-            .verify_client_cert(end_entity, intermediates, now)?;
+        let verified = chain.0.verify_client_cert(end_entity, intermediates, now)?;
         let peer = PeerCertificate::parse(end_entity)
             .map_err(|_| TlsError::InvalidCertificate(CertificateError::BadEncoding))?;
         self.admit(&peer).map_err(|refusal| {
@@ -157,7 +155,10 @@ impl ClientCertVerifier for PeerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.chain.load().0.verify_tls12_signature(message, cert, dss)
+        self.chain
+            .load()
+            .0
+            .verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -166,7 +167,10 @@ impl ClientCertVerifier for PeerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.chain.load().0.verify_tls13_signature(message, cert, dss)
+        self.chain
+            .load()
+            .0
+            .verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
