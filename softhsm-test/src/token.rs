@@ -250,7 +250,10 @@ fn free_slot(pkcs11: &Pkcs11) -> Result<Option<Slot>, cryptoki::error::Error> {
 }
 
 /// Finds the slot of a token and its serial number by its label.
-fn slot_of(pkcs11: &Pkcs11, label: &str) -> Result<Option<(Slot, String)>, cryptoki::error::Error> {
+pub(crate) fn slot_of(
+    pkcs11: &Pkcs11,
+    label: &str,
+) -> Result<Option<(Slot, String)>, cryptoki::error::Error> {
     for slot in pkcs11.get_all_slots()? {
         let info = pkcs11.get_token_info(slot)?;
         if info.token_initialized() && info.label() == label {

@@ -56,11 +56,7 @@ impl TlsClient {
     ///
     /// When the server cannot be reached or breaks the handshake off.
     pub fn connect(&self, address: SocketAddr) -> Result<Connection, Error> {
-        let tcp = TcpStream::connect(address).map_err(Error::connection("connect"))?;
-        tcp.set_nodelay(true)
-            .map_err(Error::connection("set up the socket"))?;
-        tcp.set_read_timeout(Some(PATIENCE))
-            .map_err(Error::connection("set up the socket"))?;
+        let tcp = tcp(address)?;
         let name = ServerName::IpAddress(address.ip().into());
         let tls = ClientConnection::new(Arc::clone(&self.config), name)?;
         let mut stream = StreamOwned::new(tls, tcp);
@@ -71,10 +67,19 @@ impl TlsClient {
                 .map_err(Error::connection("shake hands"))?;
         }
         Ok(Connection {
-            stream,
+            wire: Wire::Tls(Box::new(stream)),
             buffer: Vec::with_capacity(16 * 1024),
         })
     }
+}
+
+/// Opens a socket whose reads end some time.
+fn tcp(address: SocketAddr) -> Result<TcpStream, Error> {
+    let tcp = TcpStream::connect(address).map_err(Error::connection("connect"))?;
+    tcp.set_nodelay(true)
+        .and_then(|()| tcp.set_read_timeout(Some(PATIENCE)))
+        .map_err(Error::connection("set up the socket"))?;
+    Ok(tcp)
 }
 
 /// Begins a configuration that trusts these authorities.
@@ -106,11 +111,38 @@ fn malformed(path: &Path, error: &rustls::pki_types::pem::Error) -> Error {
     }
 }
 
+/// What a connection goes over.
+#[derive(Debug)]
+enum Wire {
+    /// TLS over TCP.
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    /// TCP alone.
+    Plain(TcpStream),
+}
+
+impl Wire {
+    /// Sends all of it.
+    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tls(stream) => stream.write_all(message).and_then(|()| stream.flush()),
+            Self::Plain(stream) => stream.write_all(message),
+        }
+    }
+
+    /// Reads what there is.
+    fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tls(stream) => stream.read(chunk),
+            Self::Plain(stream) => stream.read(chunk),
+        }
+    }
+}
+
 /// One connection, kept alive from call to call.
 #[derive(Debug)]
 pub struct Connection {
-    /// TLS over TCP.
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    /// What it goes over.
+    wire: Wire,
     /// What was read of the answer so far.
     buffer: Vec<u8>,
 }
@@ -138,6 +170,18 @@ impl Answer {
 }
 
 impl Connection {
+    /// Connects without TLS.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached.
+    pub fn plain(address: SocketAddr) -> Result<Self, Error> {
+        Ok(Self {
+            wire: Wire::Plain(tcp(address)?),
+            buffer: Vec::new(),
+        })
+    }
+
     /// Returns the bytes of a POST.
     #[must_use]
     pub fn post(target: &str, media_type: &str, headers: &str, body: &[u8]) -> Vec<u8> {
@@ -163,10 +207,7 @@ impl Connection {
     ///
     /// When the connection is broken.
     pub fn send(&mut self, message: &[u8]) -> Result<(), Error> {
-        self.stream
-            .write_all(message)
-            .and_then(|()| self.stream.flush())
-            .map_err(Error::connection("send"))
+        self.wire.send(message).map_err(Error::connection("send"))
     }
 
     /// Sends a message and reads the answer.
@@ -216,16 +257,10 @@ impl Connection {
         Ok(answer)
     }
 
-    /// Returns the TLS version spoken.
-    #[must_use]
-    pub fn version(&self) -> Option<rustls::ProtocolVersion> {
-        self.stream.conn.protocol_version()
-    }
-
     /// Reads what there is, at least one octet.
     fn read_more(&mut self) -> Result<(), Error> {
         let mut chunk = [0; 8192];
-        match self.stream.read(&mut chunk) {
+        match self.wire.read(&mut chunk) {
             Ok(0) => Err(Error::connection("read the answer")(
                 io::ErrorKind::UnexpectedEof.into(),
             )),

@@ -204,11 +204,11 @@ fn the_root_may_live_on_a_token_of_its_own() {
     let vault = listed(&["key", "list", "--keystore", "vault", "--json"]);
     let here = listed(&["key", "list", "--json"]);
     assert!(
-        vault.contains("root") && !vault.contains("issuing"),
+        vault.contains("ca-root") && !vault.contains("ca-issuing"),
         "{vault}"
     );
     assert!(
-        here.contains("issuing") && !here.contains("\"root\""),
+        here.contains("ca-issuing") && !here.contains("ca-root"),
         "{here}"
     );
 }
@@ -216,8 +216,8 @@ fn the_root_may_live_on_a_token_of_its_own() {
 /// Writes a ceremony with these algorithms and further keys for the root.
 fn ceremony(root: &str, issuing: &str, root_keys: &str) -> String {
     format!(
-        "[ca.ceremony.root]\nkey_algorithm = \"{root}\"\n{root_keys}\n\
-         [ca.ceremony.issuing]\nkey_algorithm = \"{issuing}\"\n"
+        "[ca.ceremony.root]\nalgorithm = \"{root}\"\n{root_keys}\n\
+         [ca.ceremony.issuing]\nalgorithm = \"{issuing}\"\n"
     )
 }
 
