@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct ListenerLimits {
     /// Threads that serve requests; 0 is one for each processor.
     pub workers: usize,
-    /// Threads that perform TLS handshakes, and so may wait for the token.
+    /// Threads that perform TLS handshakes, and so may wait for the token; at
+    /// least two.
     pub handshake_threads: usize,
     /// Most connections at a time; more wait in the kernel's backlog.
     pub max_connections: usize,
@@ -99,14 +100,29 @@ impl ListenerLimits {
         }
     }
 
+    /// Splits the handshake threads into those that run and those that take over
+    /// while one of the former waits for the token.
+    pub(crate) fn handshake_split(&self) -> (usize, usize) {
+        let running = processors().min(self.handshake_threads.div_ceil(2));
+        (
+            running,
+            self.handshake_threads.saturating_sub(running).max(1),
+        )
+    }
+
     /// Returns the number of request workers, one for each processor at 0.
     pub(crate) fn worker_count(&self) -> usize {
         match self.workers {
-            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            0 => processors(),
             workers => workers,
         }
         .min(MAX_WORKERS)
     }
+}
+
+/// Counts the processors this process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// Most worker threads the server takes.

@@ -143,8 +143,10 @@ impl Server {
         let (handshakes, handshake_threads) = match tls::server_config(security)? {
             None => (None, None),
             Some(tls_config) => {
+                let (running, relief) = limits.handshake_split();
                 let threads = runtime::Builder::new_multi_thread()
-                    .worker_threads(limits.handshake_threads)
+                    .worker_threads(running)
+                    .max_blocking_threads(relief)
                     .thread_name(format!("{service}-tls"))
                     .enable_all()
                     .build()

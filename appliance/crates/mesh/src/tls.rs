@@ -6,6 +6,7 @@ mod client;
 mod identity;
 mod server;
 mod verifier;
+mod waiting;
 
 use std::path::Path;
 use std::sync::Arc;

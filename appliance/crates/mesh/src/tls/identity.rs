@@ -13,6 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{Error as TlsError, SignatureScheme};
 
+use super::waiting::WaitingKey;
 use crate::error::Error;
 use crate::peer::Fingerprint;
 
@@ -137,7 +138,7 @@ fn certified(
     if chain.is_empty() {
         return Err(Error::EmptyChain);
     }
-    let certified = CertifiedKey::new(chain, key);
+    let certified = CertifiedKey::new(chain, Arc::new(WaitingKey(key)));
     match certified.keys_match() {
         // A key that cannot tell its public half is shown by the first handshake.
         Ok(()) | Err(TlsError::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
