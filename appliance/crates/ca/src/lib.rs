@@ -1,1 +1,46 @@
-//! ca
+//! The certificate authority: makes itself, issues, and answers for it.
+//!
+//! - [`ceremony`] makes the authorities' keys and certificates, once.
+//! - [`Ca`] opens what the ceremony made, settles what a crash left and issues:
+//!   an intent is on disk before the token signs, the certificate before it is
+//!   handed out (`issue` has the steps).
+//! - [`CaService`] puts it on the network: mutual TLS, roles, problem documents.
+//!
+//! ```text
+//! request ─► role ─► CSR ─► profile plan ─► lint ─► intent on disk ─► token
+//!    201 ◄── certificate on disk ◄── assembled, bytes compared ◄── verified ┘
+//! ```
+
+mod authority;
+pub mod ceremony;
+mod certify;
+mod clock;
+mod completing;
+mod config;
+mod error;
+mod grants;
+mod http;
+mod issue;
+mod local;
+mod metrics;
+mod refusal;
+mod schemes;
+mod serial;
+mod service;
+mod settle;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+pub use authority::{Authorities, Authority};
+pub use clock::ImplausibleClock;
+pub use config::{
+    AuthorityConfig, CaConfig, CeremonyConfig, CheckedCaConfig, ConfigError, IssuanceConfig,
+};
+pub use error::Error;
+pub use grants::{Call, Grant, Grants, IdentityGrant};
+pub use issue::{Ca, CaParts, IssueRequest, Issued, Requester};
+pub use metrics::CaMetrics;
+pub use refusal::Refusal;
+pub use service::CaService;

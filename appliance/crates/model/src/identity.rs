@@ -171,8 +171,8 @@ pub enum InvalidIdentity {
         /// This installation's trust domain.
         expected: TrustDomain,
     },
-    /// Not `/<role path>/<name>`.
-    #[error("the identity's path is not a role and a name")]
+    /// Not a role and a name with a slash between.
+    #[error("the identity is not a role and a name with a slash between")]
     Path,
 }
 
@@ -218,6 +218,19 @@ impl fmt::Display for Identity {
     }
 }
 
+impl FromStr for Identity {
+    type Err = InvalidIdentity;
+
+    /// Reads an identity as it is printed: `service:acme/acme-1`.
+    fn from_str(text: &str) -> Result<Self, InvalidIdentity> {
+        let (role, name) = text.split_once('/').ok_or(InvalidIdentity::Path)?;
+        Ok(Self {
+            role: role.parse()?,
+            name: PeerName::new(name).map_err(|_| InvalidIdentity::Path)?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +244,7 @@ mod tests {
                 name: PeerName::new("host-1.example").unwrap(),
             };
             let uri = identity.to_uri(&domain);
+            assert_eq!(identity.to_string().parse(), Ok(identity.clone()));
             assert_eq!(Identity::from_uri(&uri, &domain), Ok(identity), "{uri}");
         }
     }

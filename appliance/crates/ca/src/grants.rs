@@ -1,0 +1,308 @@
+//! What each role may do: which calls, which profiles, whose identities.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Identity, ProfileName, Role};
+use serde::{Deserialize, Serialize};
+
+/// A call of the CA API that a role must be granted.
+///
+/// `GET /ca/…`, `/healthz` and `/readyz` are open to every identified peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Call {
+    /// `POST /sign`.
+    Sign,
+    /// `GET /certificates` and `/certificates/{serial}`.
+    Certificates,
+    /// `GET /profiles`.
+    Profiles,
+    /// `GET /status`.
+    Status,
+}
+
+impl Call {
+    /// Every call.
+    pub const ALL: [Self; 4] = [Self::Sign, Self::Certificates, Self::Profiles, Self::Status];
+
+    /// Returns the call as the configuration spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sign => "sign",
+            Self::Certificates => "certificates",
+            Self::Profiles => "profiles",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// Whose identities a role may have certified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdentityGrant {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Its own; for an enrolment role, that of the service it enrols.
+    Own,
+    /// Anyone's but the CA's.
+    Any,
+}
+
+/// `[ca.roles."ROLE"]`: what one role may do. Takes the default's place whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grant {
+    /// The calls it may make: `sign`, `certificates`, `profiles`, `status`.
+    pub calls: BTreeSet<Call>,
+    /// The profiles it may have certificates issued by.
+    pub profiles: BTreeSet<ProfileName>,
+    /// Whose identities it may have certified: `none`, `own` or `any`.
+    pub identities: IdentityGrant,
+}
+
+/// What every role may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants(BTreeMap<Role, Grant>);
+
+impl Grants {
+    /// Takes what the configuration grants and, for roles it leaves out, the
+    /// defaults; `leaf_profiles` are those an operator may use by default.
+    #[must_use]
+    pub fn new(
+        configured: &BTreeMap<Role, Grant>,
+        leaf_profiles: impl IntoIterator<Item = ProfileName>,
+    ) -> Self {
+        let leaf_profiles: BTreeSet<_> = leaf_profiles.into_iter().collect();
+        let grants = Role::ALL.into_iter().map(|role| {
+            let grant = configured
+                .get(&role)
+                .cloned()
+                .unwrap_or_else(|| default_grant(role, &leaf_profiles));
+            (role, grant)
+        });
+        Self(grants.collect())
+    }
+
+    /// Tells whether a role may make a call.
+    #[must_use]
+    pub fn allows_call(&self, role: Role, call: Call) -> bool {
+        self.0
+            .get(&role)
+            .is_some_and(|grant| grant.calls.contains(&call))
+    }
+
+    /// Tells whether a role may use a profile.
+    #[must_use]
+    pub fn allows_profile(&self, role: Role, profile: &ProfileName) -> bool {
+        self.0
+            .get(&role)
+            .is_some_and(|grant| grant.profiles.contains(profile))
+    }
+
+    /// Returns the identity to certify when the peer names none: its own where
+    /// that is granted.
+    #[must_use]
+    pub fn own_identity(&self, peer: &Identity) -> Option<Identity> {
+        match self.0.get(&peer.role)?.identities {
+            IdentityGrant::Own => Some(own_identity(peer)),
+            IdentityGrant::None | IdentityGrant::Any => None,
+        }
+    }
+
+    /// Tells whether a peer may have an identity certified.
+    #[must_use]
+    pub fn allows_identity(&self, peer: &Identity, wanted: &Identity) -> bool {
+        match self.0.get(&peer.role).map(|grant| grant.identities) {
+            // The CA certifies itself, and no one else may play it.
+            Some(IdentityGrant::Any) => wanted.role != Role::ServiceCa,
+            Some(IdentityGrant::Own) => {
+                wanted.role != Role::ServiceCa && *wanted == own_identity(peer)
+            }
+            Some(IdentityGrant::None) | None => false,
+        }
+    }
+
+    /// Iterates over every profile that is granted to a role, for the check that
+    /// all of them exist.
+    pub(crate) fn granted_profiles(&self) -> impl Iterator<Item = (Role, &ProfileName)> {
+        self.0
+            .iter()
+            .flat_map(|(role, grant)| grant.profiles.iter().map(|profile| (*role, profile)))
+    }
+}
+
+/// Returns the identity a peer may renew or, by enrolment, first obtain.
+fn own_identity(peer: &Identity) -> Identity {
+    let role = match peer.role {
+        Role::EnrolAcme => Role::ServiceAcme,
+        Role::EnrolSigning => Role::ServiceSigning,
+        role @ (Role::ServiceCa
+        | Role::ServiceAcme
+        | Role::ServiceSigning
+        | Role::Operator
+        | Role::Signer
+        | Role::Auditor) => role,
+    };
+    Identity {
+        role,
+        name: peer.name.clone(),
+    }
+}
+
+/// Grants each role what its work needs and no more.
+fn default_grant(role: Role, leaf_profiles: &BTreeSet<ProfileName>) -> Grant {
+    let named = |names: &[&str]| {
+        leaf_profiles
+            .iter()
+            .filter(|profile| names.contains(&profile.as_str()))
+            .cloned()
+            .collect()
+    };
+    let reads = [Call::Certificates, Call::Profiles, Call::Status];
+    match role {
+        Role::Operator => Grant {
+            calls: Call::ALL.into(),
+            profiles: leaf_profiles.clone(),
+            identities: IdentityGrant::Any,
+        },
+        Role::ServiceAcme => Grant {
+            calls: Call::ALL.into(),
+            profiles: named(&["tls-server", "service"]),
+            identities: IdentityGrant::Own,
+        },
+        Role::ServiceSigning => Grant {
+            calls: Call::ALL.into(),
+            profiles: named(&["code-signing", "time-stamping", "service"]),
+            identities: IdentityGrant::Own,
+        },
+        Role::EnrolAcme | Role::EnrolSigning => Grant {
+            calls: [Call::Sign].into(),
+            profiles: named(&["service"]),
+            identities: IdentityGrant::Own,
+        },
+        Role::Auditor => Grant {
+            calls: reads.into(),
+            ..Grant::default()
+        },
+        // The CA certifies itself without the API; signers have no business here.
+        Role::ServiceCa | Role::Signer => Grant::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that the defaults know, and a CA profile they must not touch.
+    fn grants() -> Grants {
+        let leafs = [
+            "tls-server",
+            "tls-client",
+            "service",
+            "code-signing",
+            "time-stamping",
+        ];
+        Grants::new(
+            &BTreeMap::new(),
+            leafs.map(|name| ProfileName::new(name).unwrap()),
+        )
+    }
+
+    /// Reads `role/name`.
+    fn identity(text: &str) -> Identity {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_role_has_exactly_its_calls() {
+        let expected = [
+            (Role::ServiceCa, [false; 4]),
+            (Role::ServiceAcme, [true; 4]),
+            (Role::ServiceSigning, [true; 4]),
+            (Role::EnrolAcme, [true, false, false, false]),
+            (Role::EnrolSigning, [true, false, false, false]),
+            (Role::Operator, [true; 4]),
+            (Role::Signer, [false; 4]),
+            (Role::Auditor, [false, true, true, true]),
+        ];
+        assert_eq!(expected.len(), Role::ALL.len());
+        for (role, calls) in expected {
+            let allowed = Call::ALL.map(|call| grants().allows_call(role, call));
+            assert_eq!(allowed, calls, "{role}");
+        }
+    }
+
+    #[test]
+    fn every_role_has_exactly_its_profiles() {
+        let expected = [
+            (Role::ServiceCa, "-----"),
+            (Role::ServiceAcme, "+-+--"),
+            (Role::ServiceSigning, "--+++"),
+            (Role::EnrolAcme, "--+--"),
+            (Role::EnrolSigning, "--+--"),
+            (Role::Operator, "+++++"),
+            (Role::Signer, "-----"),
+            (Role::Auditor, "-----"),
+        ];
+        let profiles = [
+            "tls-server",
+            "tls-client",
+            "service",
+            "code-signing",
+            "time-stamping",
+        ];
+        for (role, marks) in expected {
+            let allowed: String = profiles
+                .iter()
+                .map(|name| ProfileName::new(name).unwrap())
+                .map(|name| {
+                    if grants().allows_profile(role, &name) {
+                        '+'
+                    } else {
+                        '-'
+                    }
+                })
+                .collect();
+            assert_eq!(allowed, marks, "{role}");
+            let root = ProfileName::new("root-ca").unwrap();
+            assert!(!grants().allows_profile(role, &root), "{role}");
+        }
+    }
+
+    #[test]
+    fn services_certify_themselves_alone_and_nobody_certifies_the_ca() {
+        let grants = grants();
+        let acme = identity("service:acme/a");
+        assert!(grants.allows_identity(&acme, &acme));
+        assert!(!grants.allows_identity(&acme, &identity("service:acme/b")));
+        assert!(!grants.allows_identity(&acme, &identity("operator/a")));
+        let enrol = identity("enrol:acme/a");
+        assert!(grants.allows_identity(&enrol, &acme));
+        assert!(!grants.allows_identity(&enrol, &enrol));
+        assert!(!grants.allows_identity(&enrol, &identity("service:acme/b")));
+        let operator = identity("operator/o");
+        assert!(grants.allows_identity(&operator, &identity("auditor/x")));
+        for peer in Role::ALL {
+            let peer = Identity {
+                role: peer,
+                name: operator.name.clone(),
+            };
+            assert!(
+                !grants.allows_identity(&peer, &identity("service:ca/ca")),
+                "{peer}"
+            );
+        }
+        assert_eq!(grants.own_identity(&enrol), Some(acme));
+        assert_eq!(grants.own_identity(&operator), None);
+    }
+
+    #[test]
+    fn a_configured_grant_takes_the_defaults_place_whole() {
+        let configured = BTreeMap::from([(Role::Operator, Grant::default())]);
+        let grants = Grants::new(&configured, []);
+        assert!(!grants.allows_call(Role::Operator, Call::Sign));
+        assert!(grants.allows_call(Role::Auditor, Call::Status));
+    }
+}

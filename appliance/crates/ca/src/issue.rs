@@ -1,0 +1,564 @@
+//! Issuing one certificate, step by step.
+//!
+//! 1. May the peer's role use this profile, and have this identity certified?
+//! 2. Is there room, and can the clock be believed?
+//! 3. The request becomes a checked one: proof of possession, key, names, limits.
+//! 4. The profile plans the certificate under a fresh serial number.
+//! 5. The lint reads the plan as encoded; only what comes out can be signed.
+//! 6. The intent is brought to disk. 7. The token signs. 8. The certificate is
+//!    assembled and compared. 9. It is brought to disk (`certify`).
+//! 10. It is handed out.
+//!
+//! Steps 3 to 5 run where the request does: for the usual request they take
+//! about a tenth of a millisecond, less than a change of threads under load.
+//! Long requests, and with them all large RSA keys, go to the blocking pool.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest;
+use hsm_keystore::KeyStore;
+use model::{Clock, IdempotencyKey, Identity, ProfileName, RequestId, SerialNumber, Timestamp};
+use pki::csr::CheckedCsr;
+use pki::key_check::KeyPolicy;
+use pki::lint::LintedTbs;
+use pki::names::UriName;
+use pki::profile::{Lifetime, PlanRequest, Profile, ProfileRefusal};
+use pki::{lint, pem};
+use store::{CertificateFilter, CertificateState, CertificateStore, Idempotency};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+
+use crate::authority::Authorities;
+use crate::certify::{Certified, Certifier, Circumstances, Signer, Timings};
+use crate::clock::ClockGuard;
+use crate::config::CheckedCaConfig;
+use crate::error::Error;
+use crate::grants::Call;
+use crate::metrics::{CaMetrics, Step};
+use crate::refusal::{Refusal, chain};
+use crate::serial::SerialSource;
+use crate::settle::settle;
+
+/// What a CA is built from.
+#[derive(Debug)]
+pub struct CaParts {
+    /// The configuration.
+    pub config: CheckedCaConfig,
+    /// The keystore of the issuing authority and of the CA API's TLS key.
+    pub keystore: Arc<dyn KeyStore>,
+    /// Where everything is recorded.
+    pub store: Arc<dyn CertificateStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: CaMetrics,
+}
+
+/// The certificate authority, open for business.
+#[derive(Debug)]
+pub struct Ca {
+    /// The configuration.
+    pub(crate) config: CheckedCaConfig,
+    /// The authorities.
+    pub(crate) authorities: Authorities,
+    /// The keystore of the issuing authority.
+    pub(crate) keystore: Arc<dyn KeyStore>,
+    /// Records and signs.
+    pub(crate) certifier: Certifier,
+    /// Where serial numbers come from.
+    serials: SerialSource,
+    /// Holds the clock to what was recorded.
+    pub(crate) clock_guard: ClockGuard,
+    /// One for each certificate that may be issued at a time.
+    permits: Semaphore,
+    /// Which keys are taken.
+    key_policy: KeyPolicy,
+    /// Interrupted intents that opening settled.
+    pub(crate) settled: u64,
+    /// When it was opened.
+    pub(crate) started_at: Timestamp,
+    /// Where work goes on whose client went away.
+    pub(crate) runtime: Handle,
+}
+
+/// Who asks for a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requester {
+    /// A peer, who may do what its role is granted.
+    Peer(Identity),
+    /// The CA itself, for its own certificates and the first identities; may
+    /// use every profile but roots'.
+    Ca,
+}
+
+/// What is to be issued.
+#[derive(Debug, Clone)]
+pub struct IssueRequest {
+    /// The certificate request, DER.
+    pub csr_der: Vec<u8>,
+    /// The profile; the default one if none.
+    pub profile: Option<ProfileName>,
+    /// Validity from now on; the profile's if none.
+    pub validity: Option<Lifetime>,
+    /// The identity to certify; the peer's own where its role is granted that.
+    pub identity: Option<Identity>,
+    /// Who asks.
+    pub requester: Requester,
+    /// The request by which it came.
+    pub request_id: RequestId,
+    /// Makes a repeated request the same.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// What was issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// Its serial number.
+    pub serial: SerialNumber,
+    /// The certificate, DER.
+    pub certificate_der: Vec<u8>,
+    /// Whether an earlier request with the same idempotency key issued it.
+    pub replayed: bool,
+}
+
+/// Longest request, DER, that is checked on the request's own thread: any EC or
+/// Ed25519 request with some names and RSA up to 2048 bits are shorter.
+const CHECKED_IN_PLACE: usize = 1024;
+
+/// Serial numbers tried; a second one is needed once in 2^64 certificates.
+const SERIAL_ATTEMPTS: usize = 3;
+
+impl Ca {
+    /// Opens the authorities and settles what an interruption left.
+    ///
+    /// # Errors
+    ///
+    /// `NoCeremony` before `chancery init`, `AuthorityDiffers` when the token
+    /// holds other authorities than are configured, `KeyStore` or `Store` when
+    /// one of them does not serve; [`Error::is_transient`] tells whether trying
+    /// again may help.
+    pub async fn open(parts: CaParts) -> Result<Arc<Self>, Error> {
+        let CaParts {
+            config,
+            keystore,
+            store,
+            clock,
+            metrics,
+        } = parts;
+        let opening = {
+            let (config, keystore) = (config.clone(), Arc::clone(&keystore));
+            move || {
+                let authorities = Authorities::open(&config, keystore.as_ref())?;
+                let serials = SerialSource::new(config.node, keystore.as_ref())?;
+                Ok::<_, Error>((authorities, serials))
+            }
+        };
+        let (authorities, serials) = tokio::task::spawn_blocking(opening).await??;
+        let newest = newest_act(store.as_ref()).await?;
+        let clock_guard = ClockGuard::new(newest, config.clock_tolerance, config.max_clock_jump);
+        let settled = settle(store.as_ref(), clock.as_ref(), &metrics).await?;
+        Ok(Arc::new(Self {
+            permits: Semaphore::new(config.max_in_flight),
+            certifier: Certifier {
+                store,
+                clock: Arc::clone(&clock),
+                metrics,
+                sign_timeout: config.sign_timeout,
+            },
+            authorities,
+            keystore,
+            serials,
+            clock_guard,
+            key_policy: KeyPolicy::default(),
+            settled,
+            started_at: clock.now(),
+            runtime: Handle::current(),
+            config,
+        }))
+    }
+
+    /// Returns the authorities.
+    #[must_use]
+    pub fn authorities(&self) -> &Authorities {
+        &self.authorities
+    }
+
+    /// Issues a certificate.
+    ///
+    /// Must be polled to its end: a future dropped in the middle leaves an open
+    /// intent until the next start.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was issued; see [`Refusal`].
+    pub async fn issue(self: Arc<Self>, request: IssueRequest) -> Result<Issued, Refusal> {
+        let began = Instant::now();
+        let metrics = &self.certifier.metrics;
+        metrics.in_flight.inc();
+        let outcome = self.attempt(&request, began).await;
+        metrics.in_flight.dec();
+        if let Err(refusal) = &outcome {
+            let problem = crate::http::problem_type(refusal);
+            metrics.refused(problem.slug());
+            let peer = request.requester.label();
+            let why = chain(refusal);
+            if refusal.is_ours() {
+                warn!(
+                    peer.identity = %peer, reason = problem.slug(),
+                    request_id = %request.request_id,
+                    "could not issue a certificate for {peer}: {why}"
+                );
+            } else {
+                info!(
+                    peer.identity = %peer, reason = problem.slug(),
+                    request_id = %request.request_id,
+                    "refused to issue a certificate for {peer}: {why}"
+                );
+            }
+        }
+        outcome
+    }
+
+    /// Takes the steps.
+    async fn attempt(&self, request: &IssueRequest, began: Instant) -> Result<Issued, Refusal> {
+        // 1: role, profile, identity.
+        let profile = self.profile_for(request)?;
+        let identity = self.identity_for(request, &profile)?;
+
+        // 2: room and time.
+        let _permit = self.permits.try_acquire().map_err(|_| Refusal::QueueFull {
+            limit: self.config.max_in_flight,
+        })?;
+        self.clock_guard
+            .check(self.certifier.clock.now(), Instant::now())?;
+
+        // 3: the request.
+        let csr = self.check_csr(&request.csr_der).await?;
+        let checked = Instant::now();
+        self.certifier.metrics.step(Step::Check, checked - began);
+
+        let mut attempt = 1;
+        loop {
+            // 4 and 5: plan and lint.
+            let planned_at = Instant::now();
+            let linted = self.plan(&csr, &profile, identity.clone(), request)?;
+            self.certifier
+                .metrics
+                .step(Step::Plan, planned_at.elapsed());
+
+            // 6 to 9: intent, signature, certificate.
+            let issuing = &self.authorities.issuing;
+            let signer = Signer {
+                issuer: &issuing.id,
+                key: issuing.key.as_ref(),
+                scheme: issuing.scheme,
+            };
+            match self
+                .certifier
+                .certify(signer, linted, request.circumstances(profile.name()))
+                .await
+            {
+                Err(Refusal::Store(store::Error::SerialTaken { .. }))
+                    if attempt < SERIAL_ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                Err(refusal) => return Err(refusal),
+                Ok(Certified::Replayed(record)) => {
+                    self.certifier.metrics.replayed.inc();
+                    let certificate_der = record
+                        .certificate_der()
+                        .map(<[u8]>::to_vec)
+                        // The store replays only what was issued.
+                        .ok_or_else(|| Refusal::InProgress {
+                            serial: record.intent.serial.clone(),
+                        })?;
+                    return Ok(Issued {
+                        serial: record.intent.serial.clone(),
+                        certificate_der,
+                        replayed: true,
+                    });
+                }
+                Ok(Certified::New {
+                    certificate,
+                    timings,
+                }) => {
+                    // 10: handed out.
+                    self.certifier.metrics.issued(profile.name());
+                    let facts = certificate.facts();
+                    let issued = Issued {
+                        serial: facts.serial.clone(),
+                        replayed: false,
+                        certificate_der: Vec::new(),
+                    };
+                    self.log(
+                        request,
+                        &csr,
+                        &profile,
+                        facts,
+                        &timings,
+                        checked - began,
+                        began,
+                    );
+                    return Ok(Issued {
+                        certificate_der: certificate.into_der(),
+                        ..issued
+                    });
+                }
+            }
+        }
+    }
+
+    /// Finds the profile, if the requester may use it.
+    fn profile_for(&self, request: &IssueRequest) -> Result<Arc<Profile>, Refusal> {
+        let grants = &self.config.grants;
+        let name = request
+            .profile
+            .as_ref()
+            .unwrap_or(&self.config.default_profile);
+        if let Requester::Peer(peer) = &request.requester
+            && !grants.allows_call(peer.role, Call::Sign)
+        {
+            return Err(Refusal::RoleForbidden {
+                peer: peer.clone(),
+                call: Call::Sign,
+            });
+        }
+        let profile = self
+            .config
+            .profiles
+            .get(name)
+            .ok_or_else(|| Refusal::ProfileUnknown {
+                profile: name.clone(),
+            })?;
+        match &request.requester {
+            Requester::Peer(peer) if !grants.allows_profile(peer.role, name) => {
+                Err(Refusal::ProfileForbidden {
+                    peer: peer.clone(),
+                    profile: name.clone(),
+                })
+            }
+            Requester::Peer(_) | Requester::Ca => Ok(Arc::clone(profile)),
+        }
+    }
+
+    /// Decides the identity to certify, if the profile grants one.
+    fn identity_for(
+        &self,
+        request: &IssueRequest,
+        profile: &Profile,
+    ) -> Result<Option<UriName>, Refusal> {
+        let refuse = |source| Refusal::Profile {
+            profile: profile.name().clone(),
+            source,
+        };
+        let wanted = match (&request.identity, profile.grants_identity()) {
+            (Some(_), false) => return Err(refuse(ProfileRefusal::Identity { wanted: false })),
+            (None, false) => return Ok(None),
+            (wanted, true) => wanted.clone(),
+        };
+        let identity = match (&request.requester, wanted) {
+            (Requester::Ca, wanted) => wanted,
+            (Requester::Peer(peer), None) => self.config.grants.own_identity(peer),
+            (Requester::Peer(peer), Some(wanted)) => {
+                if !self.config.grants.allows_identity(peer, &wanted) {
+                    return Err(Refusal::IdentityForbidden {
+                        peer: peer.clone(),
+                        wanted,
+                    });
+                }
+                Some(wanted)
+            }
+        };
+        let identity = identity.ok_or_else(|| refuse(ProfileRefusal::Identity { wanted: true }))?;
+        UriName::new(&identity.to_uri(&self.config.trust_domain))
+            .map(Some)
+            .map_err(|_| refuse(ProfileRefusal::IdentityNotSpiffe))
+    }
+
+    /// Checks a request, on the blocking pool if it is long.
+    async fn check_csr(&self, csr_der: &[u8]) -> Result<CheckedCsr, Refusal> {
+        let limits = self.config.csr_limits;
+        if csr_der.len() <= CHECKED_IN_PLACE {
+            return Ok(CheckedCsr::parse(csr_der, &limits, &self.key_policy)?);
+        }
+        let (csr_der, policy) = (csr_der.to_vec(), self.key_policy.clone());
+        let check = move || CheckedCsr::parse(&csr_der, &limits, &policy);
+        Ok(tokio::task::spawn_blocking(check).await??)
+    }
+
+    /// Plans the certificate and has the plan linted.
+    fn plan(
+        &self,
+        csr: &CheckedCsr,
+        profile: &Profile,
+        identity: Option<UriName>,
+        request: &IssueRequest,
+    ) -> Result<LintedTbs, Refusal> {
+        let serial = self.serials.draw().map_err(|_| Refusal::NoRandomness)?;
+        let plan = PlanRequest {
+            identity,
+            validity: request.validity.map(Lifetime::duration),
+            ..PlanRequest::from_csr(csr, serial, self.certifier.clock.now())
+        };
+        let facts = &self.authorities.issuing.facts;
+        let planned = profile
+            .plan(&plan, facts)
+            .map_err(|source| Refusal::Profile {
+                profile: profile.name().clone(),
+                source,
+            })?;
+        Ok(lint::lint(planned, profile, facts)?)
+    }
+
+    /// Writes the one log line of an issued certificate.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that the log line says, and used once"
+    )]
+    fn log(
+        &self,
+        request: &IssueRequest,
+        csr: &CheckedCsr,
+        profile: &Profile,
+        facts: &pki::certificate::CertificateFacts,
+        timings: &Timings,
+        checked: Duration,
+        began: Instant,
+    ) {
+        /// Milliseconds with a fraction.
+        fn ms(duration: Duration) -> f64 {
+            duration.as_secs_f64() * 1_000.0
+        }
+        let (serial, subject) = (&facts.serial, &facts.subject);
+        let peer = request.requester.label();
+        info!(
+            cert.serial = %serial,
+            cert.profile = %profile.name(),
+            cert.subject = %subject,
+            cert.names = %bounded(&facts.names),
+            cert.not_after = %facts.not_after,
+            csr.key = %csr.public_key().key_type(),
+            issuer = %self.authorities.issuing.id,
+            peer.identity = %peer,
+            request_id = %request.request_id,
+            duration.check_ms = ms(checked),
+            duration.intent_ms = ms(timings.intent),
+            duration.sign_ms = ms(timings.sign),
+            duration.record_ms = ms(timings.record),
+            duration.total_ms = ms(began.elapsed()),
+            "issued certificate {serial}"
+        );
+    }
+
+    /// Returns a leaf with the authorities above it, without the root, PEM.
+    #[must_use]
+    pub fn chain_pem(&self, certificate_der: &[u8]) -> String {
+        let mut chain = pem::write_certificate(certificate_der);
+        chain.push_str(&self.authorities.issuing.chain_pem);
+        chain
+    }
+
+    /// Waits until nothing is being issued. New requests are refused meanwhile
+    /// and afterwards.
+    pub async fn drain(&self) {
+        let all = u32::try_from(self.config.max_in_flight).unwrap_or(u32::MAX);
+        if let Ok(permits) = self.permits.acquire_many(all).await {
+            permits.forget();
+        }
+    }
+}
+
+/// Names shown in a log line.
+const LOGGED_NAMES: usize = 5;
+
+/// Writes the first names, and how many there are besides.
+fn bounded(names: &[String]) -> String {
+    let shown: Vec<&str> = names
+        .iter()
+        .take(LOGGED_NAMES)
+        .map(|name| {
+            let end = name
+                .char_indices()
+                .nth(100)
+                .map_or(name.len(), |(end, _)| end);
+            name.get(..end).unwrap_or_default()
+        })
+        .collect();
+    let mut text = shown.join(" ");
+    if names.len() > LOGGED_NAMES {
+        text.push_str(&format!(" and {} more", names.len() - LOGGED_NAMES));
+    }
+    text
+}
+
+impl Requester {
+    /// Returns the requester as the log has it.
+    fn label(&self) -> String {
+        match self {
+            Self::Peer(peer) => peer.to_string(),
+            Self::Ca => "the CA itself".to_owned(),
+        }
+    }
+}
+
+impl IssueRequest {
+    /// Collects what is recorded beside the certificate.
+    fn circumstances(&self, profile: &ProfileName) -> Circumstances {
+        let requester = match &self.requester {
+            Requester::Peer(peer) => Some(peer.clone()),
+            Requester::Ca => None,
+        };
+        Circumstances {
+            profile: profile.clone(),
+            request_id: self.request_id.clone(),
+            idempotency: self.idempotency.clone().map(|key| Idempotency {
+                key,
+                // The same key of another peer is another key.
+                scope: requester
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                fingerprint: self.fingerprint(profile),
+            }),
+            requester,
+        }
+    }
+
+    /// Hashes everything that the request asks for.
+    fn fingerprint(&self, profile: &ProfileName) -> [u8; 32] {
+        let validity = self.validity.map(|validity| validity.duration().as_secs());
+        let identity = self.identity.as_ref().map(ToString::to_string);
+        fingerprint(&[
+            &self.csr_der,
+            profile.as_str().as_bytes(),
+            &validity.map_or([0; 8], u64::to_be_bytes),
+            identity.unwrap_or_default().as_bytes(),
+        ])
+    }
+}
+
+/// Hashes parts so that no two lists of parts give the same octets.
+pub(crate) fn fingerprint(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut octets = [0; 32];
+    octets.copy_from_slice(context.finish().as_ref());
+    octets
+}
+
+/// Finds the time of the newest recorded act.
+async fn newest_act(store: &dyn CertificateStore) -> Result<Option<Timestamp>, Error> {
+    let page = store
+        .certificates(CertificateFilter::default(), None, 1)
+        .await?;
+    Ok(page.records.first().map(|record| match &record.state {
+        CertificateState::Pending => record.intent.recorded_at,
+        CertificateState::Issued { at, .. } | CertificateState::Abandoned { at, .. } => *at,
+    }))
+}
