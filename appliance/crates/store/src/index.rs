@@ -4,8 +4,11 @@
 //! engine, the others to the ledger that the store is of:
 //!
 //! - `m`: the checkpoint: where replay starts, and what cannot be looked up;
-//! - `a`: number and hash of the last frame applied, in the same batch as what
-//!   it changed.
+//! - `a`: number and hash of the last frame applied, written after what it changed.
+//!
+//! Between checkpoints keys are only added, one by one: a batch costs sled two
+//! buffers and two writes. After a crash some of them may be missing; replay
+//! adds them again from the checkpoint on, which is one batch, hence whole.
 // Stored on disk: change only by adding a version.
 
 use std::fs::{File, Permissions};
@@ -64,6 +67,20 @@ pub(crate) struct Applied {
     pub(crate) sequence: u64,
     /// Its hash.
     pub(crate) hash: ChainHash,
+}
+
+/// Keys to add to the index.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    /// Keys and their values.
+    keys: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Additions {
+    /// Adds a key.
+    pub(crate) fn insert(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.keys.push((key, value));
+    }
 }
 
 /// An open index; clones share it.
@@ -136,21 +153,20 @@ impl Index {
             .map(|item| item.map_err(|error| self.unusable(error)))
     }
 
-    /// Applies what a group of frames changed, and the mark that it did.
+    /// Adds the keys of a group of frames, then the mark that it did.
     ///
     /// # Errors
     ///
     /// What sled answers.
-    pub(crate) fn apply(
-        &self,
-        mut batch: sled::Batch,
-        applied: &Applied,
-    ) -> Result<(), IndexFault> {
+    pub(crate) fn apply(&self, additions: Additions, applied: &Applied) -> Result<(), IndexFault> {
+        for (key, value) in additions.keys {
+            self.db.insert(key, value)?;
+        }
         let mut mark = [0; 40];
         mark[..8].copy_from_slice(&applied.sequence.to_be_bytes());
         mark[8..].copy_from_slice(&applied.hash);
-        batch.insert(APPLIED_KEY, &mark[..]);
-        Ok(self.db.apply_batch(batch)?)
+        self.db.insert(APPLIED_KEY, &mark[..])?;
+        Ok(())
     }
 
     /// Reads the mark of the last frame applied.

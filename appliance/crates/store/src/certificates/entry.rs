@@ -4,7 +4,7 @@
 //! - `r` sequence → [`Entry`];
 //! - `e` expiry, sequence → nothing, for issued certificates;
 //! - `i` hash of scope and key → [`KeyUse`], for settled intents;
-//! - `p` sequence → [`OpenEntry`], for intents that were open at a checkpoint.
+//! - `p` sequence → [`OpenEntry`], for intents open at the last checkpoint.
 //!
 //! Integers in keys are big-endian, signed ones with their sign bit flipped, so
 //! that keys sort as the numbers do.

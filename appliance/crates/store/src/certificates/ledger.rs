@@ -10,6 +10,7 @@ use super::codec::{self, Event};
 use super::entry::{self, Entry, KeyHash, KeyUse, OpenEntry};
 use super::record::{AbandonReason, Intent};
 use crate::error::{Error, IndexFault};
+use crate::index::Additions;
 use crate::journal::{Frame, Place, frame_len};
 use crate::writer::{Decision, Label, Ledger, Sources};
 
@@ -80,6 +81,8 @@ pub(crate) struct Settled {
     keys: HashMap<KeyHash, SerialNumber>,
     /// Journal bytes set aside for their outcomes.
     promised: u64,
+    /// Intents settled since the last checkpoint that it still holds as open.
+    spilled_and_closed: Vec<u64>,
     /// How many records are settled.
     pub(crate) counts: Counts,
 }
@@ -104,11 +107,6 @@ enum Change {
         open: OpenEntry,
         /// What came of it.
         entry: Entry,
-    },
-    /// A frame whose effect the index has already: only counted.
-    Counted {
-        /// Whether a certificate exists.
-        issued: bool,
     },
 }
 
@@ -163,7 +161,7 @@ impl CertificateLedger {
                     entry: *entry,
                 })));
             }
-            Some((_, Change::Counted { .. })) | None => {}
+            None => {}
         }
         if let Some(open) = self.read().open.get(serial) {
             return Ok(Some(Found::Open(*open)));
@@ -226,7 +224,7 @@ impl CertificateLedger {
             Change::Closed { open, .. } if open.sequence == sequence => {
                 open.key.map(|(_, fingerprint)| fingerprint)
             }
-            Change::Opened(_) | Change::Closed { .. } | Change::Counted { .. } => None,
+            Change::Opened(_) | Change::Closed { .. } => None,
         })
     }
 
@@ -319,24 +317,13 @@ impl CertificateLedger {
         self.push(serial.clone(), Change::Closed { open, entry });
     }
 
-    /// Stages an outcome found in the journal.
-    fn replay_outcome(
-        &mut self,
-        serial: &SerialNumber,
-        sequence: u64,
-        place: Place,
-        issued: bool,
-    ) -> Result<(), Error> {
+    /// Finds the open intent that a frame in the journal settles.
+    fn open_for_replay(&self, serial: &SerialNumber, sequence: u64) -> Result<OpenEntry, Error> {
+        // What was open at the checkpoint was loaded, what opened since replayed.
         match self.find(serial)? {
-            Some(Found::Open(open)) => self.stage_outcome(serial, open, place, issued),
-            // The index is ahead of its checkpoint and knows this outcome.
-            Some(Found::Settled(located)) if located.entry.outcome == place => {
-                self.changes
-                    .push((serial.clone(), Change::Counted { issued }));
-            }
-            Some(Found::Settled(_)) | None => return Err(Error::Contradiction { sequence }),
+            Some(Found::Open(open)) => Ok(open),
+            Some(Found::Settled(_)) | None => Err(Error::Contradiction { sequence }),
         }
-        Ok(())
     }
 }
 
@@ -411,52 +398,51 @@ impl Ledger for CertificateLedger {
         }
     }
 
-    fn index(&self, batch: &mut sled::Batch) {
+    fn index(&self, additions: &mut Additions) {
         for (serial, change) in &self.changes {
             let Change::Closed { open, entry } = change else {
                 continue;
             };
             let sequence = open.sequence;
-            batch.insert(entry::serial_key(serial), &sequence.to_be_bytes());
-            batch.insert(entry::record_key(sequence), entry::encode(entry));
+            additions.insert(entry::record_key(sequence), entry::encode(entry));
             if entry.issued {
-                batch.insert(entry::expiry_key(open.not_after, sequence), &[]);
+                additions.insert(entry::expiry_key(open.not_after, sequence), Vec::new());
             }
             if let Some((hash, fingerprint)) = open.key {
                 let used = KeyUse {
                     sequence,
                     fingerprint,
                 };
-                batch.insert(entry::use_key(&hash), entry::encode(&used));
+                additions.insert(entry::use_key(&hash), entry::encode(&used));
             }
-            if open.spilled {
-                batch.remove(entry::open_key(sequence));
-            }
+            // Last: who finds the serial number finds the rest.
+            let value = sequence.to_be_bytes().to_vec();
+            additions.insert(entry::serial_key(serial), value);
         }
     }
 
     fn settle(&mut self) {
         let mut settled = self.settled.write().unwrap_or_else(PoisonError::into_inner);
         for (serial, change) in self.changes.drain(..) {
-            let issued = match change {
+            let (open, entry) = match change {
                 Change::Opened(open) => {
                     settled.insert(serial, open);
                     continue;
                 }
-                Change::Closed { open, entry } => {
-                    settled.open.remove(&serial);
-                    settled.promised = settled.promised.saturating_sub(open.promise);
-                    if let Some((hash, _)) = open.key {
-                        // A new attempt in the same group may own the key by now.
-                        if settled.keys.get(&hash) == Some(&serial) {
-                            settled.keys.remove(&hash);
-                        }
-                    }
-                    entry.issued
-                }
-                Change::Counted { issued } => issued,
+                Change::Closed { open, entry } => (open, entry),
             };
-            if issued {
+            settled.open.remove(&serial);
+            settled.promised = settled.promised.saturating_sub(open.promise);
+            if let Some((hash, _)) = open.key {
+                // A new attempt in the same group may own the key by now.
+                if settled.keys.get(&hash) == Some(&serial) {
+                    settled.keys.remove(&hash);
+                }
+            }
+            if open.spilled {
+                settled.spilled_and_closed.push(open.sequence);
+            }
+            if entry.issued {
                 settled.counts.issued += 1;
             } else {
                 settled.counts.abandoned += 1;
@@ -475,20 +461,24 @@ impl Ledger for CertificateLedger {
 
     fn replay(&mut self, frame: &Frame<'_>, place: Place) -> Result<(), Error> {
         let sequence = frame.header.sequence;
-        match codec::decode(frame)? {
-            Event::Intent(intent) => match self.find(&intent.serial)? {
-                None => self.stage_intent(&intent, sequence, place),
-                // The index is ahead of its checkpoint and knows the outcome.
-                Some(Found::Settled(located)) if located.entry.intent == place => {}
-                Some(Found::Settled(_) | Found::Open(_)) => {
-                    return Err(Error::Contradiction { sequence });
+        let (serial, issued) = match codec::decode(frame)? {
+            Event::Intent(intent) => {
+                match self.find(&intent.serial)? {
+                    None => {}
+                    // The index is ahead of its checkpoint and knows what comes.
+                    Some(Found::Settled(located)) if located.entry.intent == place => {}
+                    Some(Found::Settled(_) | Found::Open(_)) => {
+                        return Err(Error::Contradiction { sequence });
+                    }
                 }
-            },
-            Event::Issued { serial, .. } => self.replay_outcome(&serial, sequence, place, true)?,
-            Event::Abandoned { serial, .. } => {
-                self.replay_outcome(&serial, sequence, place, false)?;
+                self.stage_intent(&intent, sequence, place);
+                return Ok(());
             }
-        }
+            Event::Issued { serial, .. } => (serial, true),
+            Event::Abandoned { serial, .. } => (serial, false),
+        };
+        let open = self.open_for_replay(&serial, sequence)?;
+        self.stage_outcome(&serial, open, place, issued);
         Ok(())
     }
 
@@ -517,6 +507,9 @@ impl Ledger for CertificateLedger {
 
     fn checkpoint(&mut self, batch: &mut sled::Batch) -> Vec<u8> {
         let mut settled = self.settled.write().unwrap_or_else(PoisonError::into_inner);
+        for sequence in std::mem::take(&mut settled.spilled_and_closed) {
+            batch.remove(entry::open_key(sequence));
+        }
         for open in settled.open.values_mut().filter(|open| !open.spilled) {
             open.spilled = true;
             batch.insert(entry::open_key(open.sequence), entry::encode(open));

@@ -9,7 +9,7 @@ use super::queue::{Drained, Queue, Queued, Reply};
 use super::{Decision, JournalEnd, Ledger, Shared};
 use crate::directory::StoreDirectory;
 use crate::error::{Error, Fault, Health};
-use crate::index::{Applied, Checkpoint, Flusher, Index};
+use crate::index::{Additions, Applied, Checkpoint, Flusher, Index};
 use crate::journal::{CommitError, Journal, MAX_PAYLOAD};
 use crate::metrics::StoreMetrics;
 
@@ -217,13 +217,13 @@ impl<L: Ledger> Engine<L> {
             return Err(self.refuse(error));
         }
         let end = self.journal.end();
-        let mut batch = sled::Batch::default();
-        self.ledger.index(&mut batch);
+        let mut additions = Additions::default();
+        self.ledger.index(&mut additions);
         let applied = Applied {
             sequence: end.next - 1,
             hash: end.hash,
         };
-        if let Err(fault) = self.index.apply(batch, &applied) {
+        if let Err(fault) = self.index.apply(additions, &applied) {
             self.ledger.discard();
             return Err(self.fail(Fault::Index(fault)));
         }

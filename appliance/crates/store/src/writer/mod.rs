@@ -19,7 +19,7 @@ pub(crate) use queue::Queue;
 
 use crate::directory::StoreDirectory;
 use crate::error::{Error, Fault, Health};
-use crate::index::Index;
+use crate::index::{Additions, Index};
 use crate::journal::{Frame, JournalReader, Place};
 
 /// What opening a store had to mend.
@@ -110,8 +110,8 @@ pub(crate) trait Ledger: Send + 'static {
     /// Stages an act that was decided to be recorded.
     fn stage(&mut self, act: &Self::Act, sequence: u64, place: Place);
 
-    /// Adds to `batch` what the staged acts change in the index.
-    fn index(&self, batch: &mut sled::Batch);
+    /// Adds the keys that the staged acts bring to the index.
+    fn index(&self, additions: &mut Additions);
 
     /// Moves what is staged into the settled layer: it is on disk and indexed.
     fn settle(&mut self);
@@ -119,7 +119,8 @@ pub(crate) trait Ledger: Send + 'static {
     /// Forgets what is staged.
     fn discard(&mut self);
 
-    /// Stages a frame found in the journal; it may already be in the index.
+    /// Stages a frame found in the journal behind the checkpoint. The index may
+    /// have its keys already, or some of them.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use super::{JournalEnd, Ledger, Queue, Recovered, Shared, Sources, Writer};
 use crate::config::StoreConfig;
 use crate::directory::{StoreDirectory, sync_directory};
 use crate::error::{Error, IndexFault};
-use crate::index::{Applied, Flusher, Index};
+use crate::index::{Additions, Applied, Flusher, Index};
 use crate::journal::{Journal, JournalReader, Position, frame_len, holds, walk};
 use crate::metrics::StoreMetrics;
 
@@ -183,14 +183,14 @@ fn replay<L: Ledger>(
     let mut pending: Option<Applied> = None;
     let mut count = 0;
     let apply = |ledger: &mut L, mark: &Applied| {
-        let mut batch = sled::Batch::default();
-        ledger.index(&mut batch);
+        let mut additions = Additions::default();
+        ledger.index(&mut additions);
         // The mark never goes back: the index may know more than this batch.
         let mark = applied
             .filter(|applied| applied.sequence > mark.sequence)
             .unwrap_or(*mark);
         index
-            .apply(batch, &mark)
+            .apply(additions, &mark)
             .map_err(|fault| index.unusable(fault))?;
         ledger.settle();
         Ok::<(), Error>(())
