@@ -10,6 +10,8 @@ mod key;
 mod operator;
 mod output;
 pub(crate) mod prompt;
+#[cfg(test)]
+mod reference;
 mod request;
 mod serve;
 mod status;

@@ -20,6 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ::store::StoreConfig;
+use ca::{CaConfig, CheckedCaConfig};
 use hsm_keystore::{KeyId, KeyStoreConfig};
 use model::TrustDomain;
 use serde::Deserialize;
@@ -45,7 +46,7 @@ struct RawConfig {
     keystores: BTreeMap<String, KeyStoreConfig>,
     /// The CA service.
     #[serde(default)]
-    ca: ca::CaConfig,
+    ca: CaConfig,
     /// The CA's store.
     #[serde(default)]
     store: RawStore,
@@ -98,7 +99,7 @@ pub(crate) struct Config {
     /// Further keystores by name.
     keystores: BTreeMap<String, KeyStoreConfig>,
     /// The CA service.
-    pub(crate) ca: ca::CaConfig,
+    pub(crate) ca: CheckedCaConfig,
     /// What the CA's store may use.
     store: RawStore,
     /// Logs, metrics and health.
@@ -139,13 +140,30 @@ impl Config {
         if let Err(error) = &identity {
             refuse(&["client", "identity"], error);
         }
-        match identity {
-            Ok(identity) if refusals.is_empty() => Ok(Self {
+        let ca = raw.ca.check();
+        if let Err(error) = &ca {
+            refuse(&["ca"], error);
+        }
+        for (place, authority) in [
+            ("root", &raw.ca.ceremony.root),
+            ("issuing", &raw.ca.ceremony.issuing),
+        ] {
+            if let Some(name) = &authority.keystore
+                && !raw.keystores.contains_key(name)
+            {
+                refuse(
+                    &["ca", "ceremony", place, "keystore"],
+                    &NoSuchKeystore { name: name.clone() },
+                );
+            }
+        }
+        match (identity, ca) {
+            (Ok(identity), Ok(ca)) if refusals.is_empty() => Ok(Self {
                 identity,
                 state_dir: raw.state_dir,
                 keystore: raw.keystore,
                 keystores: raw.keystores,
-                ca: raw.ca,
+                ca,
                 store: raw.store,
                 telemetry: raw.telemetry,
                 client: raw.client,
@@ -224,7 +242,7 @@ impl Config {
         if !self.client.url.is_empty() {
             return self.client.url.clone();
         }
-        let listen = self.ca.listen;
+        let listen = self.ca.listen();
         let host = match listen.ip() {
             // Listening everywhere includes loopback, which the certificate names.
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -241,6 +259,14 @@ impl Config {
 
     /// Returns the trust domain of this installation's identities.
     pub(crate) fn trust_domain(&self) -> &TrustDomain {
-        &self.ca.trust_domain
+        self.ca.trust_domain()
     }
+}
+
+/// An authority's key is to be on a keystore that is not configured.
+#[derive(Debug, thiserror::Error)]
+#[error("no section [keystores.{name}]; add it, or leave `keystore` out for [keystore]")]
+struct NoSuchKeystore {
+    /// The name written.
+    name: String,
 }

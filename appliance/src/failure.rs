@@ -55,7 +55,7 @@ impl Failure {
         while let Some(error) = cause {
             let text = error.to_string();
             // Wrappers that are transparent repeat their source word for word.
-            if text != before {
+            if !before.ends_with(&text) {
                 report.push_str(&format!("  because: {}\n", indented(&text)));
             }
             before = text;

@@ -46,6 +46,9 @@ pub(crate) enum LogFormat {
     Text,
 }
 
+/// What libraries log and nobody can act on.
+const QUIET: [&str; 1] = ["cryptoki::mechanism=off"];
+
 /// Starts logging for the rest of the process.
 ///
 /// # Errors
@@ -58,6 +61,15 @@ pub(crate) fn start_logging(filter: &str, format: LogFormat) -> Result<(), Failu
         .map_err(|failure| {
             failure.next("write a level (error, warn, info, debug, trace), or levels by room: \"info,ca=debug\"")
         })?;
+    let filter = if filter.to_string().contains("cryptoki") {
+        filter
+    } else {
+        // Calls each mechanism that it has no name for an error.
+        QUIET.iter().fold(filter, |filter, quiet| match quiet.parse() {
+            Ok(directive) => filter.add_directive(directive),
+            Err(_) => filter,
+        })
+    };
     let json = match format {
         LogFormat::Auto => !io::stderr().is_terminal(),
         LogFormat::Json => true,

@@ -6,5 +6,5 @@ mod keystore;
 mod serve;
 mod supervisor;
 
-pub(crate) use keystore::open_keystore;
+pub(crate) use keystore::{Keystores, keystore_failure, open_keystore};
 pub(crate) use serve::serve;

@@ -68,7 +68,7 @@ fn find(store: &dyn KeyStore, id: &KeyId) -> Result<Arc<dyn PrivateKey>, Failure
 /// Says what to do about a refusal to make a key.
 fn advice(error: &Error) -> &'static str {
     match error {
-        Error::KeyExists { .. } => "choose another name; nothing existing is ever replaced",
+        Error::KeyExists { .. } => "chancery key list shows which names are taken",
         Error::UnsupportedKey { .. } => {
             "chancery token check tells which keys this token can carry"
         }

@@ -155,8 +155,21 @@ impl Refusal {
 impl Refusal {
     /// Takes a room's own complaint about its section.
     pub(super) fn of_section(keys: &[&str], error: &dyn Error, source: &Source) -> Self {
-        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-        let mut complaint = format!("[{}]: {error}", key(&keys));
+        let mut keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let words = error.to_string();
+        // Rooms name the key within their section first: "`limits.workers` must …".
+        let named = words
+            .strip_prefix('`')
+            .and_then(|rest| rest.split_once('`'))
+            .filter(|(name, _)| !name.contains(' '));
+        let words = match named {
+            Some((name, words)) => {
+                keys.extend(name.split('.').map(|part| part.trim_matches('"').to_owned()));
+                words.trim_start_matches([':', ' '])
+            }
+            None => &words,
+        };
+        let mut complaint = format!("{}: {words}", key(&keys));
         let mut cause = error.source();
         while let Some(error) = cause {
             complaint.push_str(&format!(": {error}"));

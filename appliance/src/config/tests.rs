@@ -22,7 +22,6 @@ struct Sample {
 /// A table with typed values.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(dead_code, reason = "read by serde alone")]
 struct Server {
     /// An address.
     listen: std::net::SocketAddr,

@@ -1,12 +1,56 @@
 //! Opening the keystores of the configuration.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hsm_keystore::pkcs11::AskPin;
-use hsm_keystore::{Error, KeyStore, KeyStoreConfig, KeyStoreMetrics, Modules};
+use hsm_keystore::{Error, KeyStore, KeyStoreConfig, KeyStoreMetrics, Modules, Unavailable};
 
 use crate::config::Config;
 use crate::failure::Failure;
+
+/// The keystores of the configuration, opened when they are needed and once.
+pub(crate) struct Keystores<'a> {
+    /// Names and describes them.
+    config: &'a Config,
+    /// Modules that several of them may share.
+    modules: Modules,
+    /// Who is asked for PINs.
+    prompt: &'a (dyn AskPin + Sync),
+    /// Those that are open, by name.
+    open: Mutex<BTreeMap<Option<String>, Arc<dyn KeyStore>>>,
+}
+
+impl<'a> Keystores<'a> {
+    /// Opens none yet.
+    pub(crate) fn new(config: &'a Config, prompt: &'a (dyn AskPin + Sync)) -> Self {
+        Self {
+            config,
+            modules: Modules::default(),
+            prompt,
+            open: Mutex::default(),
+        }
+    }
+
+    /// Opens the keystore called `name`, or the one of `[keystore]`, unless it
+    /// is open.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name, or it cannot be opened.
+    pub(crate) fn open(&self, name: Option<&str>) -> Result<Arc<dyn KeyStore>, Failure> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = open.get(&name.map(str::to_owned)) {
+            return Ok(Arc::clone(store));
+        }
+        let configured = self.config.keystore(name)?;
+        let store = configured
+            .open(&self.modules, self.prompt, KeyStoreMetrics::default())
+            .map_err(|error| keystore_failure(name, configured, error))?;
+        open.insert(name.map(str::to_owned), Arc::clone(&store));
+        Ok(store)
+    }
+}
 
 /// Opens the keystore called `name`, or the one of `[keystore]`, for a command.
 ///
@@ -16,12 +60,9 @@ use crate::failure::Failure;
 pub(crate) fn open_keystore(
     config: &Config,
     name: Option<&str>,
-    prompt: &dyn AskPin,
+    prompt: &(dyn AskPin + Sync),
 ) -> Result<Arc<dyn KeyStore>, Failure> {
-    let configured = config.keystore(name)?;
-    configured
-        .open(&Modules::default(), prompt, KeyStoreMetrics::default())
-        .map_err(|error| keystore_failure(name, configured, error))
+    Keystores::new(config, prompt).open(name)
 }
 
 /// Says which keystore could not be opened, why, and what to do.
@@ -53,6 +94,11 @@ fn advice(configured: &KeyStoreConfig, error: &Error) -> String {
     match error {
         Error::Module { .. } => {
             "correct `module`, or install what carries it; chancery token list --module FILE tries one".to_owned()
+        }
+        Error::Unavailable(Unavailable::PinRefused { .. }) => {
+            "correct the PIN where `pin_source` says it is; it was offered once and counts as one \
+             wrong try on the token"
+                .to_owned()
         }
         Error::Unavailable(_) if soft => {
             "SoftHSM finds its tokens by $SOFTHSM2_CONF, which is not set; after ./quickstart: \
