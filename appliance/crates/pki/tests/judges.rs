@@ -3,6 +3,8 @@
 //! Needs `openssl`, `certtool` (Debian `gnutls-bin`) and pkilint, which
 //! `tests/run` installs; what is missing fails the test by name.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -48,7 +48,7 @@ pub struct Extensions {
     pub basic_constraints: Option<BasicConstraints>,
     /// subjectAltName; names of kinds that are not issued here are left out.
     pub names: Vec<AlternativeName>,
-    /// Whether subjectAltName holds a name that is not kept in `names`.
+    /// Whether subjectAltName holds a name that is not in `names` as it stands.
     pub(crate) other_names: bool,
     /// nameConstraints.
     pub name_constraints: Option<NameConstraints>,
@@ -178,8 +178,20 @@ impl Extensions {
     fn read_names(&mut self, list: Tlv<'_>) -> Result<(), Malformed> {
         let mut reader = non_empty(list.reader())?;
         while !reader.is_empty() {
-            match AlternativeName::from_tlv(reader.next()?) {
-                Ok(name) => self.names.push(name),
+            let general_name = reader.next()?;
+            match AlternativeName::from_tlv(general_name) {
+                Ok(name) => {
+                    self.other_names |= match &name {
+                        AlternativeName::Dns(dns) => {
+                            dns.as_str().as_bytes() != general_name.content
+                        }
+                        AlternativeName::Email(email) => {
+                            email.as_str().as_bytes() != general_name.content
+                        }
+                        AlternativeName::Ip(_) | AlternativeName::Uri(_) => false,
+                    };
+                    self.names.push(name);
+                }
                 Err(_) => self.other_names = true,
             }
         }
