@@ -1,5 +1,6 @@
 //! The codes a token answers with, by what helps against them.
 
+use cryptoki::context::Function;
 use cryptoki::error::{Error as CallError, RvError};
 
 use crate::error::{Error, TokenFailure, Unavailable};
@@ -40,6 +41,23 @@ impl Fault {
             failure,
             remedy: failure.code().map_or(Remedy::None, remedy),
         }
+    }
+
+    /// Says that the module was started again by somebody else: every session
+    /// and handle of ours is dead, or worse, another's.
+    pub(crate) fn stale() -> Self {
+        Self::of(&CallError::Pkcs11(
+            RvError::CryptokiNotInitialized,
+            Function::GetSessionInfo,
+        ))
+    }
+
+    /// Says that nobody is logged in.
+    pub(crate) fn logged_out() -> Self {
+        Self::of(&CallError::Pkcs11(
+            RvError::UserNotLoggedIn,
+            Function::GetSessionInfo,
+        ))
     }
 
     /// Says that the token is away for this.

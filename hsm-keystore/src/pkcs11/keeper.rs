@@ -8,7 +8,6 @@ use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use cryptoki::error::{Error as CallError, RvError};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::Slot;
 
@@ -188,7 +187,10 @@ impl Keeper {
             return Err(self.away.clone().into());
         };
         let _call = self.shared.queue.begin_call(self.shared.lanes, limit);
-        let _inside = self.shared.module.enter();
+        let inside = self.shared.module.enter();
+        if inside.generation != self.module_generation {
+            return Ok(Err(Fault::stale()));
+        }
         match work(&anchor.session) {
             Ok(done) => Ok(Ok(done)),
             Err(Trouble::Refusal(error)) => Err(error),
@@ -204,10 +206,7 @@ impl Keeper {
             Ok(Ok(SessionState::RwUser | SessionState::RoUser)) | Err(_) => return,
             // A token that wants no login is public for ever.
             Ok(Ok(_)) if !self.wants_login => return,
-            Ok(Ok(_)) => Fault::of(&CallError::Pkcs11(
-                RvError::UserNotLoggedIn,
-                cryptoki::context::Function::GetSessionInfo,
-            )),
+            Ok(Ok(_)) => Fault::logged_out(),
             Ok(Err(fault)) => fault,
         };
         self.shared.take_down(self.generation);
@@ -228,7 +227,8 @@ impl Keeper {
         self.drop_anchor();
         self.away = fault.away();
         // A token that fails again and again is not started again and again.
-        if self.recovered.is_some_and(|at| at.elapsed() < STEADY) {
+        // Another store's restart says nothing of our token's health.
+        if !self.is_stale() && self.recovered.is_some_and(|at| at.elapsed() < STEADY) {
             self.postpone();
         } else {
             self.pause = SHORTEST;
@@ -247,13 +247,14 @@ impl Keeper {
                 .shared
                 .queue
                 .begin_call(self.shared.lanes, self.shared.settings.call_timeout);
-            let _inside = self.shared.module.enter();
-            self.shared.login(&anchor.session, UserType::User)
+            let inside = self.shared.module.enter();
+            inside.generation == self.module_generation
+                && self.shared.login(&anchor.session, UserType::User).is_ok()
         };
-        if login.is_ok() {
+        if login {
             self.publish(slot);
         }
-        login.is_ok()
+        login
     }
 
     /// Opens another anchor session on the same start of the module.
@@ -272,6 +273,7 @@ impl Keeper {
     /// Starts the module again and looks for the token once.
     fn attempt(&mut self) {
         self.next_attempt = None;
+        let by_another = self.is_stale();
         let restarted = {
             let _call = self
                 .shared
@@ -285,7 +287,9 @@ impl Keeper {
         match outcome {
             Ok(slot) => {
                 tracing::info!("the token is back");
-                self.recovered = Some(Instant::now());
+                if !by_another {
+                    self.recovered = Some(Instant::now());
+                }
                 self.shared.metrics.recovered();
                 self.publish(slot);
             }
@@ -305,6 +309,11 @@ impl Keeper {
                 self.postpone();
             }
         }
+    }
+
+    /// Tells whether the module was started again since the last connection.
+    fn is_stale(&self) -> bool {
+        self.shared.module.enter().generation != self.module_generation
     }
 
     /// Says that the token is away, and sets the next attempt.
@@ -342,6 +351,7 @@ impl Keeper {
         self.shared.queue.admit();
         self.shared.publish(Link {
             generation: self.generation,
+            module_generation: self.module_generation,
             slot,
         });
     }

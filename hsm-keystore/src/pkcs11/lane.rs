@@ -29,9 +29,7 @@ pub(super) fn run(shared: &Arc<Shared>, lane: usize) {
                 shared.session_opened();
                 session.serve(shared, lane);
                 shared.session_closed();
-                shared
-                    .module
-                    .close(session.session, session.module_generation);
+                shared.module.close(session.session, link.module_generation);
             }
             Err(fault) if fault.remedy == Remedy::Wait => {
                 // Another lane may have got one: then this one stays away, and the
@@ -56,8 +54,6 @@ struct LaneSession {
     session: Session,
     /// The connection it belongs to.
     link: Link,
-    /// The module's start it belongs to.
-    module_generation: u64,
     /// Handles by `CKA_ID`; good as long as the session.
     handles: HashMap<Box<[u8]>, ObjectHandle>,
 }
@@ -67,6 +63,9 @@ impl LaneSession {
     fn open(shared: &Shared, lane: usize, link: Link) -> Result<Self, Fault> {
         let _call = shared.queue.begin_call(lane, shared.settings.call_timeout);
         let inside = shared.module.enter();
+        if inside.generation != link.module_generation {
+            return Err(Fault::stale());
+        }
         let session = inside
             .context
             .open_ro_session_no_drop(link.slot)
@@ -74,7 +73,6 @@ impl LaneSession {
         Ok(Self {
             session,
             link,
-            module_generation: inside.generation,
             handles: HashMap::new(),
         })
     }
@@ -84,13 +82,12 @@ impl LaneSession {
         while let Some(mut ticket) = shared.queue.next(lane, shared.settings.call_timeout) {
             let outcome = {
                 let inside = shared.module.enter();
-                if shared.generation() != self.link.generation
-                    || inside.generation != self.module_generation
-                {
+                if inside.generation != self.link.module_generation {
+                    shared.report(self.link.generation, Fault::stale());
+                }
+                if shared.generation() != self.link.generation {
                     drop(inside);
                     shared.queue.give_back(lane, ticket);
-                    // The keeper may not know yet that another store started the module.
-                    shared.wait_change(self.link.generation, Duration::from_millis(50));
                     return;
                 }
                 self.sign(shared, &ticket.key, &ticket.job)

@@ -58,6 +58,8 @@ pub(super) struct Shared {
 pub(super) struct Link {
     /// Counts connections and logins: handles of an earlier one are dead.
     pub(super) generation: u64,
+    /// The module's start that it was made in.
+    pub(super) module_generation: u64,
     /// Where the token is now.
     pub(super) slot: Slot,
 }

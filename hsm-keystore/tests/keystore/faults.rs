@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hsm_keystore::pkcs11::PinSource;
+use hsm_keystore::pkcs11::{NoPrompt, PinSource};
 use hsm_keystore::{
-    Error, KeyAlgorithm, KeyId, KeyStore, KeyStoreMetrics, PendingSignature, Pkcs11Config,
+    Error, KeyAlgorithm, KeyId, KeyStore, KeyStoreMetrics, Modules, PendingSignature, Pkcs11Config,
     Pkcs11Store, Priority, PrivateKey, SignJob, SignatureScheme, Unavailable,
 };
 use softhsm_test::{Fault, FaultShim, Function, P11Kit, SoftHsm, Token, When, rv};
@@ -406,4 +406,70 @@ fn a_key_outlives_its_store_and_the_last_of_them_finalizes_the_module() {
     wait_for("the module is finalized", || {
         shim.count(Function::Finalize) == 1
     });
+}
+
+#[test]
+fn two_tokens_of_one_module_outlive_its_restart_by_one_of_them() {
+    let first = SoftHsm::token().unwrap();
+    let second = first.beside().unwrap();
+    let shim = FaultShim::over(&first).unwrap();
+    let modules = Modules::default();
+    let stores: Vec<_> = [&first, &second]
+        .into_iter()
+        .map(|token| {
+            let metrics = KeyStoreMetrics::default();
+            let config = config(token, shim.module());
+            Pkcs11Store::open(&config, &modules, &NoPrompt, metrics).unwrap()
+        })
+        .collect();
+    let id = KeyId::new("key").unwrap();
+    let keys: Vec<_> = stores
+        .iter()
+        .map(|store| {
+            store
+                .generate_private_key(&id, KeyAlgorithm::EcP256)
+                .unwrap()
+        })
+        .collect();
+    assert_ne!(keys[0].public_key_der(), keys[1].public_key_der());
+    assert_eq!(shim.count(Function::Initialize), 1);
+    for lost in &keys {
+        shim.fail_nth(Function::Sign, 1, rv::DEVICE_REMOVED);
+        sign(lost).unwrap();
+        for key in &keys {
+            wait_for("both sign", || sign(key).is_ok());
+        }
+    }
+    assert!(shim.count(Function::Finalize) >= 1);
+    drop((stores, keys));
+    wait_for("the module is finalized", || {
+        shim.count(Function::Finalize) == shim.count(Function::Initialize)
+    });
+}
+
+#[test]
+fn bulk_flowing_through_a_flapping_token_never_gets_a_wrong_answer() {
+    let bench = bench(2);
+    sign(&bench.key).unwrap();
+    bench.shim.arm(
+        Function::Sign,
+        Fault::fail(rv::DEVICE_ERROR).when(When::Chance(0.02)),
+    );
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    // Whatever comes back has been verified; what fails says that it may be retried.
+                    if let Err(error) = sign(&bench.key) {
+                        assert!(matches!(error, Error::Unavailable(_)), "{error}");
+                        assert!(error.retry_after().is_some(), "{error}");
+                    }
+                }
+            });
+        }
+    });
+    bench.shim.release();
+    wait_for("the store is ready again", || bench.store.ready().is_ok());
+    sign(&bench.key).unwrap();
+    assert_eq!(bench.metrics.logins(), 1 + bench.metrics.recoveries());
 }
