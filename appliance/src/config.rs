@@ -100,6 +100,8 @@ pub(crate) struct Config {
     keystores: BTreeMap<String, KeyStoreConfig>,
     /// The CA service.
     pub(crate) ca: CheckedCaConfig,
+    /// The keystore of the issuing authority, if not that of `[keystore]`.
+    signing_keystore: Option<String>,
     /// What the CA's store may use.
     store: RawStore,
     /// Logs, metrics and health.
@@ -164,6 +166,7 @@ impl Config {
                 keystore: raw.keystore,
                 keystores: raw.keystores,
                 ca,
+                signing_keystore: raw.ca.ceremony.issuing.keystore,
                 store: raw.store,
                 telemetry: raw.telemetry,
                 client: raw.client,
@@ -199,6 +202,16 @@ impl Config {
         self.keystores
             .iter()
             .map(|(name, keystore)| (name.as_str(), keystore))
+    }
+
+    /// Returns the name of the keystore that signs: the issuing authority's.
+    pub(crate) fn signing_keystore(&self) -> Option<&str> {
+        self.signing_keystore.as_deref()
+    }
+
+    /// Returns where the chain of the CA API's own certificate is kept.
+    pub(crate) fn tls_chain_file(&self) -> PathBuf {
+        self.state_dir.join("ca-tls-chain.pem")
     }
 
     /// Returns where the CA's store lies and what it may use.

@@ -67,6 +67,11 @@ impl Failure {
         report
     }
 
+    /// Renders the failure on one line, for a log.
+    pub(crate) fn sentence(&self) -> String {
+        self.report().trim_end().replace("\n  ", "; ")
+    }
+
     /// Returns the advice that stands nearest to the cause.
     fn advice(&self) -> Option<&str> {
         let inner = self

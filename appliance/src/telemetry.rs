@@ -46,8 +46,13 @@ pub(crate) enum LogFormat {
     Text,
 }
 
-/// What libraries log and nobody can act on.
-const QUIET: [&str; 1] = ["cryptoki::mechanism=off"];
+/// What libraries log and nobody can act on, unless the filter names them.
+const QUIET: [(&str, &str); 2] = [
+    // Calls each mechanism that it has no name for an error.
+    ("cryptoki", "cryptoki::mechanism=off"),
+    // Tells of threads what our own lines tell of services.
+    ("actix_server", "actix_server=warn"),
+];
 
 /// Starts logging for the rest of the process.
 ///
@@ -61,15 +66,12 @@ pub(crate) fn start_logging(filter: &str, format: LogFormat) -> Result<(), Failu
         .map_err(|failure| {
             failure.next("write a level (error, warn, info, debug, trace), or levels by room: \"info,ca=debug\"")
         })?;
-    let filter = if filter.to_string().contains("cryptoki") {
-        filter
-    } else {
-        // Calls each mechanism that it has no name for an error.
-        QUIET.iter().fold(filter, |filter, quiet| match quiet.parse() {
-            Ok(directive) => filter.add_directive(directive),
-            Err(_) => filter,
-        })
-    };
+    let written = filter.to_string();
+    let filter = QUIET
+        .iter()
+        .filter(|(room, _)| !written.contains(room))
+        .filter_map(|(_, directive)| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
     let json = match format {
         LogFormat::Auto => !io::stderr().is_terminal(),
         LogFormat::Json => true,

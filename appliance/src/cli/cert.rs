@@ -16,7 +16,7 @@ use crate::failure::Failure;
 pub(super) enum Command {
     /// Issue a certificate: from a request in a file, or with a new key.
     Issue(issue::Args),
-    /// List certificates, oldest first.
+    /// List certificates, newest first.
     List(list::Args),
     /// Show one certificate.
     Show(show::Args),

@@ -106,12 +106,15 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
 /// Opens everything, makes the authorities, then the operator's identity.
 async fn perform(config: &Config) -> Result<Report, Failure> {
     let keystores = Keystores::new(config, &Terminal);
-    let keystore = keystores.open(None)?;
+    let keystore = keystores.open(config.signing_keystore())?;
     let configured = config.ca_store();
     let store: Arc<dyn CertificateStore> = Arc::new(
         Certificates::open(&configured, StoreMetrics::default())
             .trying(|| format!("open the store in {}", configured.directory.display()))
-            .advise(|| "stop the CA first, if it runs: its store is open in one process at a time".to_owned())?,
+            .advise(|| {
+                "stop the CA first, if it runs: its store is open in one process at a time"
+                    .to_owned()
+            })?,
     );
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ceremony = hold(config, &keystores, &store, &clock).await?;
@@ -236,7 +239,12 @@ fn operator_request(id: &KeyId, csr_der: Vec<u8>) -> Result<IssueRequest, Failur
 }
 
 /// Tells whether the identity is there, under this root, and not about to end.
-fn is_good(operator: &Operator, trust: &std::path::Path, root_pem: &str, clock: &dyn Clock) -> bool {
+fn is_good(
+    operator: &Operator,
+    trust: &std::path::Path,
+    root_pem: &str,
+    clock: &dyn Clock,
+) -> bool {
     let until = fs::read(&operator.chain)
         .ok()
         .and_then(|pem| pki::pem::read_certificates(&pem).ok())

@@ -28,11 +28,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// Collects the commands that do something, with their own long options.
-fn collect(
-    command: &clap::Command,
-    path: &str,
-    found: &mut BTreeMap<String, BTreeSet<String>>,
-) {
+fn collect(command: &clap::Command, path: &str, found: &mut BTreeMap<String, BTreeSet<String>>) {
     if !command.has_subcommands() {
         let options = command
             .get_arguments()

@@ -1,8 +1,10 @@
 //! `chancery serve`: runs the services.
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use tracing::error;
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -38,9 +40,17 @@ pub(super) fn run(args: &Args, config: Config, verbose: u8) -> Result<ExitCode, 
         _ => "trace",
     };
     telemetry::start_logging(filter, config.telemetry.log_format)?;
-    match args.services {
+    let outcome = match args.services {
         // The CA is the one service there is.
-        Services::All | Services::Ca => wire::serve(config)?,
+        Services::All | Services::Ca => wire::serve(config),
+    };
+    match outcome {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // A person reads the report; anything else reads the log.
+        Err(failure) if io::stderr().is_terminal() => Err(failure),
+        Err(failure) => {
+            error!("{}", failure.sentence());
+            Ok(ExitCode::FAILURE)
+        }
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -141,9 +141,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
                 "" => key.clone(),
                 section => format!("{section}.{key}"),
             };
-            let has_section = documented.keys().any(|other| {
-                other == &below || other.starts_with(&format!("{below}."))
-            });
+            let has_section = documented
+                .keys()
+                .any(|other| other == &below || other.starts_with(&format!("{below}.")));
             if !has_section {
                 wanting.push(format!("[{section}] {key} is not documented"));
             }

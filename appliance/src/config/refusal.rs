@@ -164,7 +164,10 @@ impl Refusal {
             .filter(|(name, _)| !name.contains(' '));
         let words = match named {
             Some((name, words)) => {
-                keys.extend(name.split('.').map(|part| part.trim_matches('"').to_owned()));
+                keys.extend(
+                    name.split('.')
+                        .map(|part| part.trim_matches('"').to_owned()),
+                );
                 words.trim_start_matches([':', ' '])
             }
             None => &words,

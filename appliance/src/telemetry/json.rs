@@ -62,7 +62,8 @@ impl Visit for Members {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no NaN and no infinities.
         let value = if value.is_finite() {
-            value.to_string()
+            // Millionths are finer than anything measured here.
+            ((value * 1e6).round() / 1e6).to_string()
         } else {
             quoted(&value.to_string())
         };

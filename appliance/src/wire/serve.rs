@@ -8,10 +8,12 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ::store::{Certificates, StoreMetrics};
+use ::store::{CertificateStore, Certificates, StoreMetrics};
 use hsm_keystore::pkcs11::AskPin;
 use hsm_keystore::{KeyStore, KeyStoreMetrics, Modules};
-use mesh::{Health, HttpMetrics, ListenerConfig, ListenerLimits, Security, Server, Shared};
+use mesh::{
+    Health, HttpMetrics, ListenerConfig, ListenerLimits, Security, Server, ServerHandle, Shared,
+};
 use prometheus_client::registry::Registry;
 use sd_notify::NotifyState;
 use secrecy::SecretString;
@@ -23,7 +25,7 @@ use super::keystore::keystore_failure;
 use super::supervisor::{StopSignals, Watchdog, tell};
 use crate::cli::prompt::Terminal;
 use crate::config::Config;
-use crate::failure::{Advise, Failure, Trying};
+use crate::failure::{Advise, Cause, Failure, Trying};
 use crate::telemetry::SystemClock;
 
 /// How long a start waits before it asks for an absent token again.
@@ -70,9 +72,6 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
         .trying(|| "start the runtime".to_owned())?;
     let outcome = runtime.block_on(run(config));
     runtime.shutdown_timeout(LAST_GRACE);
-    if let Err(failure) = &outcome {
-        error!("{}", failure.report().trim_end().replace('\n', ";"));
-    }
     outcome
 }
 
@@ -86,15 +85,22 @@ async fn run(config: Config) -> Result<(), Failure> {
         domain: config.trust_domain().clone(),
         clock: Arc::new(SystemClock),
     };
+    shared
+        .health
+        .register(SERVICES, || Err("the services are starting".to_owned()));
     let mut telemetry = start_telemetry(&config, &metrics, &shared)?;
     let _watchdog = Watchdog::start();
 
-    let keystore = tokio::select! {
-        keystore = open_keystore(&config, &metrics, &shared.health) => keystore?,
+    let services = tokio::select! {
+        services = start_services(&config, &metrics, &shared) => services?,
         () = signals.recv() => return telemetry.stop().await,
     };
-    let store = open_store(&config, &metrics).await?;
-    let mut ca = super::ca::start(&config, &keystore, &store, metrics.ca, &shared).await?;
+    let Services {
+        mut ca,
+        store,
+        keystore,
+    } = services;
+    shared.health.register(SERVICES, || Ok(()));
     tell(&[NotifyState::Ready]);
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -102,66 +108,94 @@ async fn run(config: Config) -> Result<(), Failure> {
         env!("CARGO_PKG_VERSION")
     );
 
-    let ended_early = tokio::select! {
+    let failure = tokio::select! {
         () = signals.recv() => None,
-        outcome = ca.server.ended() => Some(outcome),
-        outcome = telemetry.ended() => Some(outcome),
+        failure = ca.ended() => Some(failure),
+        failure = telemetry.ended() => Some(failure),
     };
     tell(&[NotifyState::Stopping]);
+    shared
+        .health
+        .register(SERVICES, || Err("the services are stopping".to_owned()));
     let stopped = ca.stop().await;
     close(store, keystore).await;
     let outcome = telemetry.stop().await;
-    ended_early.unwrap_or(Ok(())).and(stopped).and(outcome)
+    info!("stopped");
+    failure.map_or(Ok(()), Err).and(stopped).and(outcome)
+}
+
+/// The readiness check of the start and the end.
+const SERVICES: &str = "services";
+
+/// Everything behind the telemetry listener.
+struct Services {
+    /// The CA API.
+    ca: Running,
+    /// The CA's store.
+    store: Arc<dyn CertificateStore>,
+    /// The keystore that signs.
+    keystore: Arc<dyn KeyStore>,
+}
+
+/// Opens keystore and store and starts the services over them.
+async fn start_services(
+    config: &Config,
+    metrics: &Metrics,
+    shared: &Shared,
+) -> Result<Services, Failure> {
+    let keystore = open_keystore(config, metrics, &shared.health).await?;
+    let store = open_store(config, metrics).await?;
+    let ca = super::ca::start(config, &keystore, &store, &metrics.ca, shared).await?;
+    Ok(Services {
+        ca,
+        store,
+        keystore,
+    })
 }
 
 /// A listener that runs.
 #[derive(Debug)]
 pub(super) struct Running {
-    /// Stops it.
-    handle: mesh::ServerHandle,
-    /// Its end.
-    task: JoinHandle<Result<(), mesh::Error>>,
-    /// Its name.
+    /// Its name, for messages.
     service: &'static str,
+    /// Stops it.
+    handle: ServerHandle,
+    /// Its end.
+    task: JoinHandle<Result<(), Cause>>,
 }
 
 impl Running {
     /// Runs a bound listener.
-    pub(super) fn spawn(service: &'static str, server: Server) -> Self {
+    pub(super) fn spawn<E: Into<Cause>>(
+        service: &'static str,
+        handle: ServerHandle,
+        run: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> Self {
         Self {
-            handle: server.handle(),
-            task: tokio::spawn(server.run()),
             service,
+            handle,
+            task: tokio::spawn(async move { run.await.map_err(Into::into) }),
         }
     }
 
     /// Waits for its end, which nobody asked for.
-    pub(super) async fn ended(&mut self) -> Result<(), Failure> {
-        let outcome = (&mut self.task).await;
-        self.failure(outcome)?;
-        Err(Failure::new(format!(
-            "go on serving {}: it ended by itself",
-            self.service
-        )))
+    async fn ended(&mut self) -> Failure {
+        let cause: Cause = match (&mut self.task).await {
+            Ok(Ok(())) => return Failure::new(format!("go on serving {}", self.service)),
+            Ok(Err(cause)) => cause,
+            Err(panic) => panic.into(),
+        };
+        Failure::because(format!("go on serving {}", self.service), cause)
     }
 
     /// Lets requests end, then closes it; does nothing once it has ended.
-    pub(super) async fn stop(&mut self) -> Result<(), Failure> {
+    async fn stop(&mut self) -> Result<(), Failure> {
         self.handle.stop();
         if self.task.is_finished() {
             return Ok(());
         }
-        let outcome = (&mut self.task).await;
-        self.failure(outcome)
-    }
-
-    /// Says which service it was that failed.
-    fn failure(
-        &self,
-        outcome: Result<Result<(), mesh::Error>, tokio::task::JoinError>,
-    ) -> Result<(), Failure> {
-        let tried = || format!("serve {}", self.service);
-        outcome.trying(tried)?.trying(tried)
+        let tried = || format!("stop {} in order", self.service);
+        (&mut self.task).await.trying(tried)?.trying(tried)
     }
 }
 
@@ -186,7 +220,7 @@ fn start_telemetry(
         .advise(|| {
             "choose another port: [telemetry] listen, or CHANCERY__TELEMETRY__LISTEN".to_owned()
         })?;
-    Ok(Running::spawn("telemetry", server))
+    Ok(Running::spawn("telemetry", server.handle(), server.run()))
 }
 
 /// Opens the keystore; waits for a token that is away, and says so on
@@ -200,7 +234,7 @@ async fn open_keystore(
     let prompt = Arc::new(AskOnce::default());
     let mut told = false;
     loop {
-        let configured = config.keystore(None)?.clone();
+        let configured = config.keystore(config.signing_keystore())?.clone();
         let (modules, prompt, metrics) = (
             modules.clone(),
             Arc::clone(&prompt),
@@ -229,7 +263,13 @@ async fn open_keystore(
                 health.register("keystore", move || Err(reason.clone()));
                 tokio::time::sleep(TOKEN_RETRY).await;
             }
-            Err(error) => return Err(keystore_failure(None, &configured, error)),
+            Err(error) => {
+                return Err(keystore_failure(
+                    config.signing_keystore(),
+                    &configured,
+                    error,
+                ));
+            }
         }
     }
 }
@@ -249,7 +289,10 @@ impl AskPin for AskOnce {
 }
 
 /// Opens the CA's store and tells what had to be mended.
-async fn open_store(config: &Config, metrics: &Metrics) -> Result<Arc<Certificates>, Failure> {
+async fn open_store(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<Arc<dyn CertificateStore>, Failure> {
     let store = config.ca_store();
     let metrics = metrics.store.clone();
     let directory = store.directory.clone();
@@ -269,7 +312,7 @@ async fn open_store(config: &Config, metrics: &Metrics) -> Result<Arc<Certificat
 }
 
 /// Closes the store, then the keystore; both may have to wait.
-async fn close(store: Arc<Certificates>, keystore: Arc<dyn KeyStore>) {
+async fn close(store: Arc<dyn CertificateStore>, keystore: Arc<dyn KeyStore>) {
     let closed = tokio::task::spawn_blocking(move || {
         // Each closes with its last handle, and the services' are gone by now.
         drop(store);

@@ -45,8 +45,7 @@ pub async fn build(key: &dyn PrivateKey, content: &CsrContent) -> Result<Vec<u8>
     let scheme = key.algorithm().default_scheme();
     let info = CertReqInfo {
         version: Version::V1,
-        subject: Name::from_str(&content.subject)
-            .map_err(|_| unusable("a subject", &content.subject))?,
+        subject: subject(&content.subject)?,
         public_key: SubjectPublicKeyInfoOwned::from_der(key.public_key_der())?,
         attributes: attributes(content)?,
     };
@@ -62,13 +61,20 @@ pub async fn build(key: &dyn PrivateKey, content: &CsrContent) -> Result<Vec<u8>
     Ok(request.to_der()?)
 }
 
+/// Reads a subject (RFC 4514); empty is the empty sequence.
+fn subject(text: &str) -> Result<Name, Error> {
+    if text.is_empty() {
+        return Ok(Name::default());
+    }
+    Name::from_str(text).map_err(|_| unusable("a subject", text))
+}
+
 /// Puts the names into an extensionRequest attribute (RFC 2985, 5.4.2).
 fn attributes(content: &CsrContent) -> Result<x509_cert::attr::Attributes, Error> {
     let mut attributes = x509_cert::attr::Attributes::default();
     let names = general_names(content)?;
     if !names.is_empty() {
-        let subject = Name::from_str(&content.subject)
-            .map_err(|_| unusable("a subject", &content.subject))?;
+        let subject = subject(&content.subject)?;
         let extension: Extension = SubjectAltName(names).to_extension(&subject, &[])?;
         attributes.insert(Attribute::try_from(ExtensionReq(vec![extension]))?)?;
     }

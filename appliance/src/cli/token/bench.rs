@@ -100,7 +100,12 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let key = store
         .get_private_key(&args.key)
         .trying(|| format!("find the key {} in {}", args.key, store.describe()))
-        .advise(|| format!("make one to measure with: chancery key generate {}", args.key))?;
+        .advise(|| {
+            format!(
+                "make one to measure with: chancery key generate {}",
+                args.key
+            )
+        })?;
     let scheme = key.algorithm().default_scheme();
     let (threads, duration) = (
         usize::from(args.threads),

@@ -47,7 +47,7 @@ fn configured(file: &ConfigFile) -> Result<PathBuf, Failure> {
             .or_else(|| config.module.clone())
             .ok_or_else(|| {
                 Failure::new("find a PKCS#11 module in the configuration's [keystore]").next(advice)
-        }),
+            }),
         KeyStoreConfig::File(_) => {
             Err(Failure::new("look at tokens: [keystore] is a directory of files").next(advice))
         }
@@ -167,9 +167,10 @@ fn show(token: &TokenSurvey) -> Result<(), Failure> {
         ("state", state(token).to_owned()),
         (
             "sessions",
-            token
-                .most_sessions
-                .map_or_else(|| "does not tell".to_owned(), |most| format!("at most {most}")),
+            token.most_sessions.map_or_else(
+                || "does not tell".to_owned(),
+                |most| format!("at most {most}"),
+            ),
         ),
         ("random", yes_no(token.random)),
         ("PIN pad", yes_no(token.pin_pad)),
@@ -201,7 +202,11 @@ fn show(token: &TokenSurvey) -> Result<(), Failure> {
         })
         .collect();
     output::line("")?;
-    output::table(&["key", "made here", "signs by"], rows, "It carries no key.")?;
+    output::table(
+        &["key", "made here", "signs by"],
+        rows,
+        "It carries no key.",
+    )?;
     for obstacle in &token.obstacles {
         output::line(format!("In the way: {obstacle}"))?;
     }
