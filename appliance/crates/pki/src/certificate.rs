@@ -2,6 +2,8 @@
 
 mod extensions;
 
+use std::fmt;
+
 use model::{SerialNumber, Timestamp};
 
 pub use extensions::{BasicConstraints, Extensions};
@@ -155,7 +157,7 @@ fn read_time(tlv: Tlv<'_>) -> Result<(Timestamp, bool), Malformed> {
 }
 
 /// A certificate, whoever issued it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Certificate {
     /// The Certificate.
     der: Box<[u8]>,
@@ -305,6 +307,16 @@ impl Certificate {
     #[must_use]
     pub fn facts(&self) -> CertificateFacts {
         CertificateFacts::from_tbs(&self.tbs, &self.subject)
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("serial", &self.tbs.serial)
+            .field("subject", &self.subject.to_string())
+            .field("issuer", &self.issuer.to_string())
+            .finish_non_exhaustive()
     }
 }
 

@@ -49,6 +49,8 @@ lints! {
     WeakHash = "weak-hash", "RFC 6194; CA/B Forum TLS requirements, 7.1.3.2";
     /// The issuer's name is the issuer's subject, octet for octet, and not empty.
     IssuerName = "issuer-name", "RFC 5280, 4.1.2.4 and 7.1";
+    /// A root has its issuer's name, and nothing else has.
+    SelfIssued = "self-issued", "RFC 5280, 3.2 and 4.2.1.9";
     /// UTCTime through 2049, then GeneralizedTime.
     TimeEncoding = "time-encoding", "RFC 5280, 4.1.2.5";
     /// notBefore is before notAfter and not in the future, notAfter is in the future.
@@ -203,8 +205,8 @@ fn check_subject(it: &Subject<'_>, expect: &mut impl FnMut(bool, Lint)) {
     );
     let root = it.profile.kind() == ProfileKind::RootCa;
     expect(
-        !root || it.tbs.subject_der == it.tbs.issuer_der,
-        Lint::IssuerName,
+        root == (it.tbs.subject_der == it.tbs.issuer_der),
+        Lint::SelfIssued,
     );
 }
 

@@ -191,6 +191,9 @@ pub enum ProfileRefusal {
     /// A root profile under another issuer, or a leaf that would sign itself.
     #[error("roots sign themselves, and nothing else does")]
     SelfSigned,
+    /// The issuer's own name for somebody else, or another name for a root.
+    #[error("the subject must not be the issuer's own name, except a root's")]
+    IssuersName,
     /// A time that certificates cannot carry.
     #[error("the validity runs past the year 9999")]
     Time,
@@ -314,6 +317,12 @@ impl Profile {
         }
         if subject.is_empty() && names.is_empty() {
             return Err(ProfileRefusal::Nameless);
+        }
+        // Self-issued certificates are not counted in path lengths (RFC 5280,
+        // 4.2.1.9) and could pass for the issuer's own.
+        let is_issuers_name = *subject.to_der() == *issuer.subject_der;
+        if is_issuers_name != issuer.is_self_signed() {
+            return Err(ProfileRefusal::IssuersName);
         }
         let constraints = &issuer.name_constraints;
         if let Some(name) = names.iter().find(|name| !constraints.allow(name)) {

@@ -254,8 +254,11 @@ impl Authority {
     /// Makes a CA below this one, by the sub-ca profile with changes.
     pub fn subordinate(&self, key: TestKey, config: &ProfileConfig) -> Self {
         let profile = Profile::from_config(ProfileName::new("sub-ca").unwrap(), config).unwrap();
-        let subject: DistinguishedName = "CN=Test Issuing,O=Example,C=DE".parse().unwrap();
         let public_key = key.public_key();
+        // A key, a name: no two CAs of a test share one.
+        let number = u32::from_be_bytes(*public_key.sha256().first_chunk().unwrap());
+        let subject = format!("CN=Test Issuing {number},O=Example,C=DE");
+        let subject: DistinguishedName = subject.parse().unwrap();
         let request = PlanRequest::new(&public_key, &subject, serial(2), now());
         let certificate = self.issue(&profile, &request);
         let facts = IssuerFacts::from_certificate(&certificate, key.algorithm(), urls()).unwrap();
