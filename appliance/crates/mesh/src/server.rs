@@ -185,7 +185,7 @@ impl Server {
         let builder = ServerBuilder::new()
             .workers(workers)
             .max_concurrent_connections(limits.max_connections.div_ceil(workers))
-            .shutdown_timeout(limits.shutdown_grace.as_secs())
+            .shutdown_timeout(limits.shutdown_grace.as_secs_f64().ceil() as u64)
             .disable_signals();
         let draining = builder.graceful_shutdown_signal();
         let factory = move || {

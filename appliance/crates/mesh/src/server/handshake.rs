@@ -303,3 +303,21 @@ impl LogBudget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{ManualClock, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_flood_of_failures_writes_few_lines_and_tells_how_many_it_kept_back() {
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let budget = LogBudget::new(Arc::clone(&clock) as _);
+        let written = (0..1000).filter_map(|_| budget.take()).count();
+        assert_eq!(written, 10);
+        clock.advance(1);
+        assert_eq!(budget.take(), Some(990));
+        assert_eq!(budget.take(), Some(0));
+    }
+}

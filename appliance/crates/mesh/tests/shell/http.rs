@@ -64,6 +64,19 @@ async fn a_peer_is_known_by_its_identity_and_its_request_id_travels() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_listener_serves_strangers_and_knows_no_peer() {
+    let fixture = Fixture::with(Setup {
+        open: true,
+        ..Setup::default()
+    });
+    let mut stream = fixture.connect(&fixture.operator()).await.unwrap();
+    let answer = exchange(&mut stream, &get("/ping")).await.unwrap();
+    assert_eq!(answer.status, 200);
+    let answer = exchange(&mut stream, &get("/whoami")).await.unwrap();
+    assert_eq!(answer.problem(), "client-certificate-required");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn strangers_may_not_choose_request_ids() {
     let fixture = Fixture::with(Setup {
         plain: true,

@@ -159,6 +159,7 @@ pub(crate) struct Setup {
     pub(crate) admission: Option<Box<dyn AdmitPeer>>,
     pub(crate) server_key: Option<Arc<dyn SigningKey>>,
     pub(crate) plain: bool,
+    pub(crate) open: bool,
 }
 
 /// The routes of the test service.
@@ -252,6 +253,10 @@ impl Fixture {
         };
         let security = if setup.plain {
             Security::Plain
+        } else if setup.open {
+            Security::Open {
+                identity: Arc::clone(&identity),
+            }
         } else {
             Security::Mutual {
                 identity: Arc::clone(&identity),
