@@ -138,12 +138,17 @@ impl LaneSession {
         };
         let request = Request::new(job);
         let raw = if key.always_authenticate {
-            // PKCS#11 v3.1, 4.9: the PIN is wanted between C_SignInit and C_Sign. The
-            // library has C_Sign only together with C_SignInit, so the multi-part form.
+            // PKCS#11 v3.1, 4.9: the PIN is wanted between C_SignInit and C_Sign.
             self.session.sign_init(&request.mechanism, handle)?;
             shared.login(&self.session, UserType::ContextSpecific)?;
-            self.session.sign_update(&request.data)?;
-            self.session.sign_final()?
+            match shared.module.single_part(&self.session) {
+                Some(functions) => functions.sign(&self.session, &request.data)?,
+                // Card modules take the same in parts, though the standard does not ask it.
+                None => {
+                    self.session.sign_update(&request.data)?;
+                    self.session.sign_final()?
+                }
+            }
         } else {
             self.session
                 .sign(&request.mechanism, handle, &request.data)?

@@ -18,6 +18,7 @@ mod mechanism;
 mod module;
 mod objects;
 mod pin;
+mod single_part;
 mod store;
 mod survey;
 mod uri;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use cryptoki::error::{Error as CallError, RvError};
 use cryptoki::session::Session;
 use cryptoki::slot::{Slot, TokenInfo};
 
+use super::single_part::SinglePart;
 use super::uri::TokenPattern;
 use crate::error::{Error, Unavailable};
 use crate::pkcs11::fault::Trouble;
@@ -52,6 +53,7 @@ impl Modules {
             gate: RwLock::new(()),
             generation: AtomicU64::new(1),
             owned,
+            single_part: OnceLock::new(),
             registry: Arc::downgrade(&self.0),
         });
         modules.insert(path, Arc::downgrade(&module));
@@ -71,6 +73,8 @@ pub(crate) struct Module {
     generation: AtomicU64,
     /// Whether we initialized it, and so finalize it.
     owned: bool,
+    /// Its `C_Sign` alone, looked up when a key first wants it.
+    single_part: OnceLock<Option<SinglePart>>,
     /// Where it is listed.
     registry: Weak<Mutex<HashMap<PathBuf, Weak<Module>>>>,
 }
@@ -89,6 +93,14 @@ impl Module {
     /// Returns where it was loaded from.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns its `C_Sign` alone, if that can be had for this session.
+    pub(super) fn single_part(&self, session: &Session) -> Option<&SinglePart> {
+        self.single_part
+            .get_or_init(|| SinglePart::look_up(&self.path))
+            .as_ref()
+            .filter(|functions| functions.knows(session))
     }
 
     /// Enters the module; never twice in one thread at a time.

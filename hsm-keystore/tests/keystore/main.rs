@@ -5,6 +5,7 @@
 mod backend;
 mod conformance;
 mod faults;
+mod foreign;
 mod openssl;
 mod survey;
 mod tls;
