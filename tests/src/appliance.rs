@@ -464,6 +464,22 @@ impl Appliance {
         self.folder.path().join("state")
     }
 
+    /// Returns the segments of the CA's journal, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn journal_segments(&self) -> Result<Vec<PathBuf>, Error> {
+        let folder = self.state_dir().join("ca/journal");
+        let entries = fs::read_dir(&folder).map_err(Error::file("read", &folder))?;
+        let mut segments: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|end| end == "segment"))
+            .collect();
+        segments.sort();
+        Ok(segments)
+    }
+
     /// Returns the address of the CA API.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -53,7 +53,7 @@ impl Judge {
         judge(&mut command)
     }
 
-    /// Has pkilint look for anything from a warning on; it reads the file's first certificate.
+    /// Has pkilint look for anything from a warning on; the file holds one certificate.
     ///
     /// # Errors
     ///

@@ -70,7 +70,11 @@ fn mistakes_end_with_1_wrong_usage_with_2_and_both_say_what_to_do() {
     for (mut command, code) in [
         (unconfigured, 1),
         (with(&ca, &["status"]), 1),
-        (with(&ca, &["cert", "show", "00"]), 1),
+        (
+            with(&ca, &["cert", "show", "00112233445566778899aabbccddeeff"]),
+            1,
+        ),
+        (with(&ca, &["cert", "show", "00"]), 2),
         (with(&ca, &["nonsense"]), 2),
         (with(&ca, &["cert", "issue", "--nonsense"]), 2),
     ] {

@@ -140,16 +140,6 @@ fn forbidden_names(ca: &Appliance) {
         422,
         "name-forbidden",
     );
-    let strange = Request::with(
-        KeyKind::P256,
-        "/CN=other.example.internal",
-        &["DNS:a.example.internal"],
-    );
-    assert_problem(
-        &sign(ca, Profile::TlsServer, &strange.unwrap()),
-        422,
-        "name-forbidden",
-    );
 }
 
 /// Keys too weak, profiles that are not there or not for this role.

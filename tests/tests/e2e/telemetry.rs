@@ -90,15 +90,43 @@ fn every_log_line_is_json_and_none_holds_a_secret() {
     assert!(lines.len() > 3, "{lines:?}");
     for line in &lines {
         let json: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
-        for name in ["level", "message"] {
+        for name in ["level", "time", "target"] {
             assert!(
                 json.get(name).is_some_and(Value::is_string),
                 "no {name}: {line}"
             );
         }
+        // Libraries below us may trace without words; we do not.
+        let target = json["target"].as_str().unwrap_or_default();
+        let room = target.split("::").next().unwrap_or_default();
+        if ["ca", "chancery", "hsm_keystore", "mesh", "store"].contains(&room) {
+            assert!(json["message"].is_string(), "no message: {line}");
+        }
         assert!(!line.contains(&pin), "the PIN is in the log: {line}");
         assert!(!line.contains("PRIVATE KEY"), "a key is in the log: {line}");
     }
+}
+
+/// Turns OpenMetrics into the text format, the only one that promtool checks: counters are
+/// described under the name of their samples, and there are no units and no end mark.
+fn as_text_format(open_metrics: &str) -> String {
+    let counters: Vec<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::new();
+    for line in open_metrics.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words.as_slice() {
+            ["#", "UNIT" | "EOF", ..] => continue,
+            ["#", kind, name, rest] if counters.contains(name) => {
+                text.push_str(&format!("# {kind} {name}_total {rest}"));
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 #[test]
@@ -115,7 +143,7 @@ fn prometheus_reads_the_metrics_and_they_tell_of_every_part() {
     let text = metrics.text();
     for family in [
         "chancery_http_requests_total",
-        "chancery_http_request_seconds_bucket",
+        "chancery_http_request_duration_seconds_bucket",
         "chancery_keystore_signatures_total",
         "chancery_store_commits_total",
         "chancery_store_commit_seconds_bucket",
@@ -134,8 +162,7 @@ fn prometheus_reads_the_metrics_and_they_tell_of_every_part() {
     );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics");
-    // promtool reads the older text format, which ends without an end mark.
-    fs::write(&path, text.replace("# EOF\n", "")).unwrap();
+    fs::write(&path, as_text_format(&text)).unwrap();
     let judgement = Judge::promtool(&path).unwrap();
     assert!(judgement.accepted, "{judgement}");
 }

@@ -15,7 +15,7 @@ struct Client {
 impl Client {
     /// Connects.
     fn of(ca: &Appliance) -> Self {
-        let mut client = Client::of(&ca);
+        let request = Request::new("a.example.internal").unwrap();
         let target = "/sign?profile=tls-server";
         Self {
             connection: ca.client().unwrap().connect(ca.address()).unwrap(),

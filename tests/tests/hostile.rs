@@ -1,0 +1,179 @@
+//! The fuzz targets' stable runner: seeds that are real, mutated without end but for the
+//! clock.
+//!
+//! A failure prints the bytes in hexadecimal; they belong into a test of the parser's
+//! crate. `CHANCERY_HOSTILE_SECONDS` gives each target another time than three seconds.
+
+#[expect(unreachable_pub, reason = "the file is a library for the fuzz targets")]
+#[path = "../fuzz/src/lib.rs"]
+mod targets;
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::{Duration, Instant};
+
+    use chancery_tests::{Builder, KeyKind, Request};
+
+    use super::targets::{TARGETS, Target};
+
+    /// Returns the time that each target gets.
+    fn time() -> Duration {
+        let seconds = std::env::var("CHANCERY_HOSTILE_SECONDS")
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(3);
+        Duration::from_secs(seconds)
+    }
+
+    /// Returns a target by its name.
+    fn target(name: &str) -> Target {
+        TARGETS.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014): the same inputs in every run.
+    struct Random(u64);
+
+    impl Random {
+        /// Returns the next number.
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut bits = self.0;
+            bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            bits ^ (bits >> 31)
+        }
+    }
+
+    /// Returns a number below a bound.
+    fn below(random: &mut Random, bound: usize) -> usize {
+        (random.next() % bound.max(1) as u64) as usize
+    }
+
+    /// Changes bytes in one of the ways in which parsers are surprised.
+    fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
+        let at = below(random, bytes.len());
+        match below(random, 9) {
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << below(random, 8),
+            1 if !bytes.is_empty() => bytes[at] = [0, 1, 0x7f, 0x80, 0x84, 0xff][below(random, 6)],
+            2 => bytes.truncate(at),
+            3 => bytes.insert(at, random.next().to_le_bytes()[0]),
+            4 if !bytes.is_empty() => drop(bytes.remove(at)),
+            5 => {
+                let to = at + below(random, 40);
+                let copy = bytes[at..to.min(bytes.len())].to_vec();
+                bytes.splice(at..at, copy);
+            }
+            6 => {
+                let from = below(random, other.len());
+                let to = (from + below(random, 64)).min(other.len());
+                bytes.splice(at..at, other[from..to].iter().copied());
+            }
+            7 => bytes.extend_from_slice(&random.next().to_le_bytes()),
+            _ => bytes.extend_from_slice(other),
+        }
+        bytes.truncate(256 * 1024);
+    }
+
+    /// Gives a target each seed as it is, then mutations of them until time is up.
+    fn run(name: &str, seeds: &[Vec<u8>]) {
+        let target = target(name);
+        let mut random = Random(0x5eed);
+        for seed in seeds {
+            target(seed);
+        }
+        let (began, time) = (Instant::now(), time());
+        let mut tried = 0_u64;
+        while began.elapsed() < time {
+            let mut bytes = seeds[below(&mut random, seeds.len())].clone();
+            for _ in 0..=below(&mut random, 4) {
+                let other = &seeds[below(&mut random, seeds.len())];
+                mutate(&mut random, &mut bytes, other);
+            }
+            if catch_unwind(AssertUnwindSafe(|| target(&bytes))).is_err() {
+                let mut hex = String::new();
+                for byte in &bytes {
+                    write!(hex, "{byte:02x}").unwrap();
+                }
+                panic!("{name} panicked after {tried} inputs at: {hex}");
+            }
+            tried += 1;
+        }
+        assert!(tried > 100, "{name}: only {tried} inputs in {time:?}");
+    }
+
+    /// Makes requests of every kind.
+    fn requests() -> Vec<Request> {
+        let kinds = [
+            KeyKind::P256,
+            KeyKind::P384,
+            KeyKind::Rsa2048,
+            KeyKind::Ed25519,
+        ];
+        let names = [
+            "DNS:a.example.internal",
+            "IP:192.0.2.1",
+            "email:a@b.example",
+            "URI:a:b",
+        ];
+        kinds
+            .into_iter()
+            .map(|kind| Request::with(kind, "/C=DE/O=Example/CN=a", &names).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn no_request_makes_its_parser_panic() {
+        let seeds: Vec<_> = requests()
+            .iter()
+            .map(|request| request.der().unwrap())
+            .collect();
+        run("csr", &seeds);
+    }
+
+    #[test]
+    fn no_pem_makes_its_parser_panic() {
+        let mut seeds: Vec<_> = requests()
+            .iter()
+            .map(|request| request.pem().to_vec())
+            .collect();
+        seeds.push(b"-----BEGIN CERTIFICATE-----\r\nMAA=\r\n-----END CERTIFICATE-----".to_vec());
+        seeds.push(b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n".to_vec());
+        run("pem", &seeds);
+    }
+
+    #[test]
+    fn no_address_of_a_token_makes_its_parser_panic() {
+        let seeds = [
+            "pkcs11:token=My%20token?module-path=/usr/lib/m.so&pin-source=file:/etc/pin",
+            "pkcs11:serial=0123;manufacturer=A%2FB;model=v2?pin-source=env:PIN",
+            "pkcs11:token=%E2%82%AC;slot-id=3;object=x;type=private;id=%01%02?module-name=m",
+        ];
+        run("token_uri", &seeds.map(|seed| seed.as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn no_certificate_and_no_journal_make_their_parsers_panic() {
+        let mut ca = Builder::on_files().start().unwrap();
+        let mut certificates = Vec::new();
+        for request in requests().iter().take(2) {
+            let _refused = ca.curl().post_pem(&ca.url("/sign"), request.pem()).unwrap();
+        }
+        for name in ["a.example.internal", "b.example.internal"] {
+            certificates.push(ca.issue(name).unwrap().body);
+        }
+        certificates.push(std::fs::read(ca.trust()).unwrap());
+        ca.stop().unwrap();
+        let ders: Vec<Vec<u8>> = certificates
+            .iter()
+            .flat_map(|pem| pki::pem::read_certificates(pem).unwrap())
+            .collect();
+        run("certificate", &ders);
+        let segment = ca.journal_segments().unwrap().remove(0);
+        let mut bytes = std::fs::read(segment).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 64;
+        bytes.truncate(used);
+        run("journal", &[bytes]);
+    }
+}
