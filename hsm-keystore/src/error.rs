@@ -104,9 +104,11 @@ pub enum Error {
         scheme: SignatureScheme,
     },
     /// The queue is full; nothing was sent to the token.
-    #[error("{waiting} signatures already wait for the token; try again shortly")]
+    #[error(
+        "{waiting} signatures of the same priority already wait for the token; try again shortly"
+    )]
     Busy {
-        /// Jobs in the queue.
+        /// Jobs of the same priority in the queue.
         waiting: usize,
     },
     /// The answer did not come in the time the caller gave.

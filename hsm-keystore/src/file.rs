@@ -31,7 +31,7 @@ use crate::{Entry, KeyAlgorithm, KeyId, KeyStore, KeyStoreMetrics, PrivateKey, P
 /// Most octets of a file that is read.
 const MOST_OCTETS: u64 = 64 * 1024;
 
-/// Signatures that may wait.
+/// Signatures of each priority that may wait.
 const CAPACITY: usize = 1024;
 
 /// A software signature that takes longer than this is a machine in trouble.

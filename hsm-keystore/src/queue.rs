@@ -25,7 +25,7 @@ pub(crate) struct Queue<K> {
     work: Condvar,
     /// Rung for the watchdog: something ends sooner than it looks next.
     bell: Condvar,
-    /// Most tickets that wait.
+    /// Most tickets that wait in each line: bulk never shuts revocation out.
     capacity: usize,
     /// What is counted.
     metrics: KeyStoreMetrics,
@@ -147,15 +147,16 @@ impl<K> Queue<K> {
                 drop(state);
                 return refuse(&job, reason.into());
             }
-            if state.depth() >= self.capacity {
+            let place = job.priority().place();
+            if state.waits(place) >= self.capacity {
                 state.sweep();
-                let waiting = state.depth();
+                let waiting = state.waits(place);
                 if waiting >= self.capacity {
                     drop(state);
                     return refuse(&job, Error::Busy { waiting });
                 }
             }
-            if let Some(line) = state.waiting.get_mut(job.priority().place()) {
+            if let Some(line) = state.waiting.get_mut(place) {
                 line.push_back(Ticket {
                     key: Arc::clone(key),
                     job: Arc::clone(&job),
@@ -404,6 +405,11 @@ impl<K> State<K> {
     /// Counts the tickets that wait.
     fn depth(&self) -> usize {
         self.waiting.iter().map(VecDeque::len).sum()
+    }
+
+    /// Counts the tickets that wait in one line.
+    fn waits(&self, place: usize) -> usize {
+        self.waiting.get(place).map_or(0, VecDeque::len)
     }
 
     /// Takes the most urgent ticket.

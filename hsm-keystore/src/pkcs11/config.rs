@@ -28,7 +28,8 @@ pub struct Pkcs11Config {
     /// Signatures made at once; by default as many as the machine has processors,
     /// never more than the token has sessions for. Set 1 for smart cards and YubiHSM.
     pub sessions: Option<u64>,
-    /// Signatures that may wait before further ones are refused; 1024 by default.
+    /// Signatures of each priority that may wait before further ones are refused; 1024
+    /// by default.
     pub queue: Option<u64>,
     /// Milliseconds after which a call that has not come back counts as hung; 10000 by default.
     pub call_timeout_ms: Option<u64>,
@@ -48,7 +49,7 @@ pub(crate) struct Settings {
     pub(crate) pin_source: PinSource,
     /// Signatures at once, if said.
     pub(crate) sessions: Option<usize>,
-    /// Signatures that may wait.
+    /// Signatures of each priority that may wait.
     pub(crate) queue: usize,
     /// When a call counts as hung.
     pub(crate) call_timeout: Duration,

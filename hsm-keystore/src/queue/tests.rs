@@ -84,8 +84,11 @@ fn a_full_queue_is_busy_and_makes_room_of_what_was_withdrawn() {
     let stage = Stage::new(2);
     let first = stage.ask(Priority::Bulk, LONG);
     let _second = stage.ask(Priority::Bulk, LONG);
-    let refused = stage.ask(Priority::Revocation, LONG).wait();
+    let refused = stage.ask(Priority::Bulk, LONG).wait();
     assert!(matches!(refused, Err(Error::Busy { waiting: 2 })));
+    // Bulk shuts nobody else out.
+    let revocation = stage.ask(Priority::Revocation, LONG);
+    assert_eq!(format!("{revocation:?}"), "PendingSignature(pending)");
     drop(first);
     let third = stage.ask(Priority::Bulk, LONG);
     assert_eq!(format!("{third:?}"), "PendingSignature(pending)");
