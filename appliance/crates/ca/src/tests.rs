@@ -1,1 +1,13 @@
+//! The CA whole: real keystores and stores in temporary directories, faults
+//! injected at the two seams, real connections where the API is meant.
 
+mod api;
+mod ceremony;
+mod faults;
+mod faulty;
+mod installation;
+mod parallel;
+mod problems;
+mod requests;
+mod service;
+mod token;

@@ -57,6 +57,7 @@ fn profile_problem(refusal: &ProfileRefusal) -> ProblemType {
         | ProfileRefusal::NameForbidden { .. }
         | ProfileRefusal::NameConstrained { .. }
         | ProfileRefusal::SubjectConstrained
+        | ProfileRefusal::IssuersName
         | ProfileRefusal::NameCount { .. }
         | ProfileRefusal::RepeatedName { .. }
         | ProfileRefusal::IdentityInRequest { .. } => ProblemType::NameForbidden,
