@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::{AttributeType, DistinguishedName};
 use crate::names::{AlternativeName, DnsName, EmailAddress, address, is_within};
 use crate::tlv::{self, Malformed, Reader, Tlv};
 
@@ -192,6 +193,27 @@ impl NameConstraints {
         let mut about = self.permitted.iter().filter_map(within).peekable();
         let permitted = about.peek().is_none() || about.any(|fits| fits);
         permitted && !self.excluded.iter().filter_map(within).any(|fits| fits)
+    }
+
+    /// Tells whether e-mail addresses in a subject may be certified.
+    ///
+    /// RFC 5280, 4.2.1.10: constraints on rfc822Name hold for emailAddress too; one
+    /// that is no address is refused wherever addresses are constrained.
+    pub(crate) fn allow_emails(&self, subject: &DistinguishedName) -> bool {
+        let constrained = self
+            .permitted
+            .iter()
+            .chain(&self.excluded)
+            .any(|subtree| matches!(subtree, Subtree::Email(_)));
+        !constrained
+            || subject
+                .attributes()
+                .iter()
+                .filter(|attribute| attribute.kind() == AttributeType::EmailAddress)
+                .all(|attribute| {
+                    EmailAddress::new(attribute.value())
+                        .is_ok_and(|address| self.allow(&AlternativeName::Email(address)))
+                })
     }
 
     /// Reads the extension's value. Bytes are hostile: never panics, allocates
@@ -413,6 +435,18 @@ mod tests {
                 assert!(!constraints.allow(&name.parse().unwrap()), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn addresses_in_subjects_are_constrained_as_names_are() {
+        let constraints = constraints(&["email:example.org"], &[]);
+        let allowed = |subject: &str| constraints.allow_emails(&subject.parse().unwrap());
+        assert!(allowed("emailAddress=a@example.org,CN=A"));
+        assert!(allowed("CN=a@example.com"));
+        assert!(!allowed("emailAddress=a@example.com,CN=A"));
+        assert!(!allowed("emailAddress=nobody,CN=A"));
+        let free = NameConstraints::default();
+        assert!(free.allow_emails(&"emailAddress=nobody".parse().unwrap()));
     }
 
     #[test]

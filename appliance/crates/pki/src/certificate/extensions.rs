@@ -66,7 +66,7 @@ pub struct Extensions {
     pub ocsp_no_check: bool,
     /// The TLS features.
     pub tls_features: Vec<u8>,
-    /// Whether there is an extension of a type unknown here.
+    /// Whether there is an extension, or a part of one, that is not kept here.
     pub(crate) unknown: bool,
 }
 
@@ -127,6 +127,7 @@ impl Extensions {
                 // authorityCertIssuer and its serial number may follow.
                 while !fields.is_empty() {
                     fields.next()?;
+                    self.unknown = true;
                 }
             }
             oid::SUBJECT_KEY_IDENTIFIER => {
@@ -213,8 +214,10 @@ impl Extensions {
                     let kind = read_oid(&mut qualifier)?;
                     let value = qualifier.next()?;
                     qualifier.finish()?;
-                    if kind == oid::CPS_QUALIFIER {
+                    if kind == oid::CPS_QUALIFIER && policy.cps.is_none() {
                         policy.cps = Some(text(value)?);
+                    } else {
+                        self.unknown = true;
                     }
                 }
             }
@@ -248,12 +251,16 @@ impl Extensions {
                 let mut choice = name.reader();
                 let full_name = choice.next()?;
                 choice.finish()?;
-                if full_name.tag == tlv::context_constructed(0) {
+                if full_name.tag != tlv::context_constructed(0) {
+                    self.unknown = true;
+                } else {
                     let mut names = non_empty(full_name.reader())?;
                     while !names.is_empty() {
                         let general_name = names.next()?;
                         if general_name.tag == tlv::context(6) {
                             self.crl.push(text(general_name)?);
+                        } else {
+                            self.unknown = true;
                         }
                     }
                 }
@@ -261,6 +268,7 @@ impl Extensions {
             // reasons and cRLIssuer may follow.
             while !point.is_empty() {
                 point.next()?;
+                self.unknown = true;
             }
         }
         Ok(())

@@ -200,7 +200,8 @@ fn check_subject(it: &Subject<'_>, expect: &mut impl FnMut(bool, Lint)) {
     let content = crate::tlv::read_only(&it.tbs.subject_der, crate::tlv::SEQUENCE)
         .map_or(&[][..], |name| name.content);
     expect(
-        it.issuer.name_constraints.allow_subject(content),
+        it.issuer.name_constraints.allow_subject(content)
+            && it.issuer.name_constraints.allow_emails(subject),
         Lint::SubjectConstraints,
     );
     let root = it.profile.kind() == ProfileKind::RootCa;

@@ -15,6 +15,7 @@ use crate::name::{Attribute, AttributeType, DistinguishedName, InvalidName};
 use crate::name_constraints::NameConstraints;
 use crate::names::{AlternativeName, DnsName, UriName};
 use crate::public_key::{KeyIdentifier, KeyType, PublicKey};
+use crate::tlv;
 
 /// What one certificate is to be made from.
 #[derive(Debug, Clone)]
@@ -320,13 +321,19 @@ impl Profile {
         }
         // Self-issued certificates are not counted in path lengths (RFC 5280,
         // 4.2.1.9) and could pass for the issuer's own.
-        let is_issuers_name = *subject.to_der() == *issuer.subject_der;
-        if is_issuers_name != issuer.is_self_signed() {
+        let subject_der = subject.to_der();
+        if (*subject_der == *issuer.subject_der) != issuer.is_self_signed() {
             return Err(ProfileRefusal::IssuersName);
         }
         let constraints = &issuer.name_constraints;
         if let Some(name) = names.iter().find(|name| !constraints.allow(name)) {
             return Err(ProfileRefusal::NameConstrained { name: name.clone() });
+        }
+        let subject_content = tlv::read_only(&subject_der, tlv::SEQUENCE).map(|name| name.content);
+        if !subject_content.is_ok_and(|content| constraints.allow_subject(content))
+            || !constraints.allow_emails(&subject)
+        {
+            return Err(ProfileRefusal::SubjectConstrained);
         }
         let urls = &issuer.urls;
         let crl = self
