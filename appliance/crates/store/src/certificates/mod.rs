@@ -13,6 +13,8 @@ mod record;
 mod scan;
 mod store;
 
+#[cfg(test)]
+pub(crate) use ledger::{Act, CertificateLedger, Outcome};
 pub use list::{CertificateFilter, Cursor, Page, StateFilter};
 pub use record::{
     AbandonReason, CertificateRecord, CertificateState, Idempotency, Intent, IntentOutcome,

@@ -155,6 +155,13 @@ impl Journal {
         self.file.sync_all()
     }
 
+    /// Has the journal append to another file: a device that fails on purpose.
+    /// Returns the file it appended to.
+    #[cfg(test)]
+    pub(crate) fn append_to(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
     /// Returns the point behind the last frame on disk.
     pub(crate) const fn end(&self) -> Position {
         self.end

@@ -177,7 +177,9 @@ impl OpenSegment {
     fn open(journal: &Path, number: u32) -> Result<Self, Error> {
         let path = segment_path(journal, number);
         let file = File::open(&path).map_err(Error::io("open", &path))?;
+        // No segment of ours is longer than 1 GiB; offsets have 32 bits.
         let len = file.metadata().map_err(Error::io("inspect", &path))?.len();
+        let len = len.min(u64::from(u32::MAX));
         Ok(Self {
             number,
             path,

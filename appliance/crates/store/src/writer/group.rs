@@ -200,10 +200,10 @@ impl<L: Ledger> Engine<L> {
             self.commit(&group).err()
         };
         for (reply, result) in group.replies {
-            let result = match (&refusal, result) {
-                (Some(refusal), Ok(_)) => Err(refusal.clone()),
-                (Some(_), Err(error)) | (None, Err(error)) => Err(error),
-                (None, Ok(outcome)) => Ok(outcome),
+            let result = match &refusal {
+                // Refusals too: the acts before them did not happen.
+                Some(refusal) => Err(refusal.clone()),
+                None => result,
             };
             // Nobody listens any more: the act stands all the same.
             let _ = reply.send(result);
@@ -338,3 +338,6 @@ impl<L: Ledger> Engine<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ fn free_name(store: &Path) -> PathBuf {
     }
 }
 
-/// Opens a directory that is already locked.
+/// Opens a directory that is already locked, and starts its writer.
 fn open_in<L: Ledger>(
     directory: StoreDirectory,
     config: &StoreConfig,
@@ -78,6 +78,32 @@ fn open_in<L: Ledger>(
     make_ledger: impl FnOnce(Sources) -> L,
     count_open: impl FnOnce(&L) -> u64,
 ) -> Result<Writer<L>, Error> {
+    let (engine, recovered) = assemble(directory, config, metrics, make_ledger, count_open)?;
+    let shared = Arc::clone(&engine.shared);
+    let directory = Arc::clone(&engine.directory);
+    let queue = Arc::new(Queue::new(config.queue));
+    let drained = Arc::clone(&queue);
+    let thread = std::thread::Builder::new()
+        .name("store-writer".into())
+        .spawn(move || engine.run(&drained))
+        .map_err(Error::io("start the writer thread of", &config.directory))?;
+    Ok(Writer {
+        queue,
+        shared,
+        recovered,
+        directory,
+        thread: Some(thread),
+    })
+}
+
+/// Brings journal, index and ledger together, ready to run.
+pub(super) fn assemble<L: Ledger>(
+    directory: StoreDirectory,
+    config: &StoreConfig,
+    metrics: StoreMetrics,
+    make_ledger: impl FnOnce(Sources) -> L,
+    count_open: impl FnOnce(&L) -> u64,
+) -> Result<(Engine<L>, Recovered), Error> {
     // 1. What the index knows, and that it is of this journal.
     let journal_path = directory.journal();
     let index = Index::open(&directory.index(), config.index_cache_bytes())?;
@@ -118,7 +144,7 @@ fn open_in<L: Ledger>(
     }
     replay(&mut ledger, &index, &journal_path, from, applied)?;
 
-    // 4. The writer.
+    // 4. The engine.
     let recovered = Recovered {
         frames_replayed: replayed,
         torn_bytes: end.torn_bytes,
@@ -135,31 +161,18 @@ fn open_in<L: Ledger>(
         .journal_bytes
         .set(i64::try_from(journal.bytes()).unwrap_or(i64::MAX));
     metrics.failed.set(0);
-    let directory = Arc::new(directory);
     let engine = Engine {
         ledger,
         journal,
         flusher: Flusher::start(&index)?,
         index,
-        shared: Arc::clone(&shared),
+        shared,
         metrics,
         min_free_bytes: config.min_free_bytes(),
         checkpointed: from.map_or(0, |from| from.next),
-        directory: Arc::clone(&directory),
+        directory: Arc::new(directory),
     };
-    let queue = Arc::new(Queue::new(config.queue));
-    let drained = Arc::clone(&queue);
-    let thread = std::thread::Builder::new()
-        .name("store-writer".into())
-        .spawn(move || engine.run(&drained))
-        .map_err(Error::io("start the writer thread of", &config.directory))?;
-    Ok(Writer {
-        queue,
-        shared,
-        recovered,
-        directory,
-        thread: Some(thread),
-    })
+    Ok((engine, recovered))
 }
 
 /// Checks that the journal has the frame that the checkpoint stands behind.
