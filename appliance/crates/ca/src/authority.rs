@@ -8,7 +8,7 @@ use pki::certificate::Certificate;
 use pki::issuer::IssuerFacts;
 use pki::pem;
 
-use crate::ceremony::check_certificate;
+use crate::ceremony::{check_certificate, check_key, public_key};
 use crate::config::CheckedCaConfig;
 use crate::error::Error;
 use crate::schemes::signature_algorithm;
@@ -69,6 +69,11 @@ impl Authorities {
                     source,
                 },
             })?;
+        check_key(
+            &plan.issuing,
+            &certificate,
+            &public_key(&plan.issuing, key.as_ref())?,
+        )?;
         let facts = IssuerFacts::from_certificate(
             &certificate,
             signature_algorithm(plan.issuing.scheme),

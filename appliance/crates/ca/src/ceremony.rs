@@ -118,6 +118,9 @@ struct Made {
 impl Ceremony<'_> {
     /// Performs the ceremony, or what is left of it.
     ///
+    /// Waits for tokens on the thread that polls it: for a command, not for a
+    /// runtime that serves others.
+    ///
     /// # Errors
     ///
     /// `KeyDiffers` or `AuthorityDiffers` when something is there that is not
@@ -170,6 +173,7 @@ impl Ceremony<'_> {
         let made = match kept(plan, keystore.as_ref())? {
             Some(certificate) => {
                 check_certificate(plan, &certificate, &public_key)?;
+                check_key(plan, &certificate, &public_key)?;
                 let report = report(plan, keystore.as_ref(), &certificate, key_made, false);
                 Made {
                     key: Some(key),
@@ -444,7 +448,7 @@ fn not_an_issuer(plan: &AuthorityPlan, source: NotAnIssuer) -> Error {
 }
 
 /// Reads the public half of an authority's key.
-fn public_key(plan: &AuthorityPlan, key: &dyn PrivateKey) -> Result<PublicKey, Error> {
+pub(crate) fn public_key(plan: &AuthorityPlan, key: &dyn PrivateKey) -> Result<PublicKey, Error> {
     PublicKey::from_spki_der(key.public_key_der()).map_err(|source| Error::PublicKey {
         key: plan.key.clone(),
         source,
@@ -520,7 +524,7 @@ pub(crate) fn check_certificate(
 }
 
 /// Holds a certificate to the key it is kept beside.
-fn check_key(
+pub(crate) fn check_key(
     plan: &AuthorityPlan,
     certificate: &Certificate,
     key: &PublicKey,

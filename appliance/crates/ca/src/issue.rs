@@ -25,6 +25,7 @@ use pki::lint::LintedTbs;
 use pki::names::UriName;
 use pki::profile::{Lifetime, PlanRequest, Profile, ProfileRefusal};
 use pki::{lint, pem};
+use prometheus_client::metrics::gauge::Gauge;
 use store::{CertificateFilter, CertificateState, CertificateStore, Idempotency};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -196,9 +197,10 @@ impl Ca {
     pub async fn issue(self: Arc<Self>, request: IssueRequest) -> Result<Issued, Refusal> {
         let began = Instant::now();
         let metrics = &self.certifier.metrics;
-        metrics.in_flight.inc();
-        let outcome = self.attempt(&request, began).await;
-        metrics.in_flight.dec();
+        let outcome = {
+            let _in_flight = InFlight::count(&metrics.in_flight);
+            self.attempt(&request, began).await
+        };
         if let Err(refusal) = &outcome {
             let problem = crate::http::problem_type(refusal);
             metrics.refused(problem.slug());
@@ -468,6 +470,23 @@ impl Ca {
         if let Ok(permits) = self.permits.acquire_many(all).await {
             permits.forget();
         }
+    }
+}
+
+/// Holds an issuance's place in the gauge, whatever becomes of it.
+struct InFlight<'a>(&'a Gauge);
+
+impl<'a> InFlight<'a> {
+    /// Counts one more.
+    fn count(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hsm_keystore::KeyStore;
 use pki::certificate::Certificate;
 use store::{CertificateFilter, CertificateStore, StateFilter};
 
@@ -107,7 +108,7 @@ async fn a_ceremony_goes_on_where_it_was_interrupted() {
     };
     assert!(!root.key_made && root.certificate_made && issuing.key_made);
     // The root that was recorded, not a second one.
-    assert_eq!(issued, [root.serial.clone()]);
+    assert_eq!(issued, std::slice::from_ref(&root.serial));
     assert_eq!(self::issued(&installation).await.len(), 2);
 }
 
@@ -156,8 +157,6 @@ async fn a_root_in_a_keystore_of_its_own_may_be_away_afterwards() {
         &first.authorities[0].serial
     );
 }
-
-use hsm_keystore::KeyStore;
 
 #[tokio::test]
 async fn what_is_there_and_not_as_configured_is_told_and_left() {

@@ -47,10 +47,11 @@ pub(super) struct Installation {
 
 /// Reads `[ca]`, on a port of its own.
 pub(super) fn config(text: &str) -> CaConfig {
-    CaConfig {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        ..toml::from_str(text).unwrap()
-    }
+    let mut config: CaConfig = toml::from_str(text).unwrap();
+    config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    // Clients here keep their connections to the end.
+    config.limits.shutdown_grace = Duration::from_secs(1);
+    config
 }
 
 /// Opens a keystore of files.
