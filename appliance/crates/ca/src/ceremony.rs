@@ -11,10 +11,13 @@
 //! the root lives in a keystore of its own, its certificate is also kept on the
 //! issuing authority's, so that the service needs the one alone.
 
+mod found;
+mod report;
+
 use std::sync::Arc;
 
-use hsm_keystore::{KeyAlgorithm, KeyId, KeyStore, PrivateKey};
-use model::{Clock, IdempotencyKey, IssuerId, RequestId, SerialNumber, Timestamp};
+use hsm_keystore::{KeyAlgorithm, KeyStore, PrivateKey};
+use model::{Clock, IdempotencyKey, IssuerId, RequestId};
 use pki::certificate::Certificate;
 use pki::issuer::{IssuerFacts, NotAnIssuer};
 use pki::lint;
@@ -22,6 +25,12 @@ use pki::profile::PlanRequest;
 use pki::public_key::PublicKey;
 use store::{CertificateStore, Idempotency};
 use tracing::info;
+
+pub use report::{AuthorityReport, CeremonyReport};
+
+pub(crate) use found::{check_certificate, check_key, public_key};
+use found::{keep, kept, keystore_error};
+use report::report;
 
 use crate::certify::{Certified, Certifier, Circumstances, Signer};
 use crate::config::{AuthorityPlan, CheckedCaConfig};
@@ -67,42 +76,6 @@ pub enum Progress<'a> {
         /// The authority.
         authority: &'a IssuerId,
     },
-}
-
-/// What a ceremony made and what was there.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct CeremonyReport {
-    /// The root, then the issuing authority.
-    pub authorities: Vec<AuthorityReport>,
-    /// Interrupted intents that were settled first.
-    pub settled: u64,
-}
-
-/// One authority as the ceremony leaves it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct AuthorityReport {
-    /// Its name.
-    pub id: IssuerId,
-    /// Its key.
-    pub key: KeyId,
-    /// Its key's algorithm.
-    pub algorithm: KeyAlgorithm,
-    /// Whether the key was made now; otherwise it was there.
-    pub key_made: bool,
-    /// Whether the certificate was issued now; otherwise it was there.
-    pub certificate_made: bool,
-    /// The keystore, for people.
-    pub keystore: String,
-    /// Its subject (RFC 4514).
-    pub subject: String,
-    /// Its certificate's serial number.
-    pub serial: SerialNumber,
-    /// Last moment of its certificate.
-    pub not_after: Timestamp,
-    /// SHA-256 of its certificate, lower-case hexadecimal.
-    pub sha256: String,
-    /// Its certificate in PEM.
-    pub certificate_pem: String,
 }
 
 /// An authority as the ceremony finds or makes it.
@@ -434,132 +407,11 @@ fn circumstances(
     })
 }
 
-/// Says what was tried when a keystore failed.
-fn keystore_error(what: &'static str) -> impl FnOnce(hsm_keystore::Error) -> Error {
-    move |source| Error::KeyStore { what, source }
-}
-
 /// States that an authority cannot issue.
 fn not_an_issuer(plan: &AuthorityPlan, source: NotAnIssuer) -> Error {
     Error::NotAnIssuer {
         authority: plan.id.clone(),
         source,
-    }
-}
-
-/// Reads the public half of an authority's key.
-pub(crate) fn public_key(plan: &AuthorityPlan, key: &dyn PrivateKey) -> Result<PublicKey, Error> {
-    PublicKey::from_spki_der(key.public_key_der()).map_err(|source| Error::PublicKey {
-        key: plan.key.clone(),
-        source,
-    })
-}
-
-/// Reads the certificate kept beside an authority's key, if there is one.
-fn kept(plan: &AuthorityPlan, keystore: &dyn KeyStore) -> Result<Option<Certificate>, Error> {
-    let der = match keystore.get_certificate(&plan.key) {
-        Ok(der) => der,
-        Err(hsm_keystore::Error::NoCertificate { .. }) => return Ok(None),
-        Err(source) => return Err(keystore_error("read an authority's certificate")(source)),
-    };
-    Certificate::from_der(&der)
-        .map(Some)
-        .map_err(|source| Error::Certificate {
-            authority: plan.id.clone(),
-            source,
-        })
-}
-
-/// Keeps an authority's certificate, unless the same is there.
-fn keep(plan: &AuthorityPlan, keystore: &dyn KeyStore, der: &[u8]) -> Result<(), Error> {
-    if kept(plan, keystore)?.is_some_and(|there| there.der() == der) {
-        return Ok(());
-    }
-    keystore
-        .import_certificate(&plan.key, der)
-        .map_err(keystore_error("keep an authority's certificate"))
-}
-
-/// Holds a certificate that is there to the configuration, and its signature to
-/// its signer's key.
-pub(crate) fn check_certificate(
-    plan: &AuthorityPlan,
-    certificate: &Certificate,
-    signer: &PublicKey,
-) -> Result<(), Error> {
-    let differs = |what, wanted: String, found: String| Error::AuthorityDiffers {
-        authority: plan.id.clone(),
-        what,
-        wanted: wanted.into(),
-        found: found.into(),
-    };
-    let wanted = plan.subject.to_string();
-    let found = certificate.subject().to_string();
-    if certificate.subject_der() != plan.subject.to_der() {
-        return Err(differs("subject", wanted, found));
-    }
-    if !certificate
-        .extensions()
-        .basic_constraints
-        .is_some_and(|constraints| constraints.ca)
-    {
-        let found = "that of an end entity".to_owned();
-        return Err(differs("kind", "a CA's".to_owned(), found));
-    }
-    let key_type = certificate.public_key().key_type();
-    if !certificate
-        .public_key()
-        .can_sign(signature_algorithm(plan.scheme))
-    {
-        return Err(differs(
-            "key",
-            plan.algorithm.to_string(),
-            key_type.to_string(),
-        ));
-    }
-    certificate.verify_signed_by(signer).map_err(|_| {
-        let found = format!("by {}", certificate.issuer());
-        differs("signature", "by the authority above it".to_owned(), found)
-    })
-}
-
-/// Holds a certificate to the key it is kept beside.
-pub(crate) fn check_key(
-    plan: &AuthorityPlan,
-    certificate: &Certificate,
-    key: &PublicKey,
-) -> Result<(), Error> {
-    if certificate.public_key() == key {
-        return Ok(());
-    }
-    Err(Error::AuthorityDiffers {
-        authority: plan.id.clone(),
-        what: "public key",
-        wanted: hex::encode(key.sha256()).into(),
-        found: hex::encode(certificate.public_key().sha256()).into(),
-    })
-}
-
-/// Tells what there is of an authority now.
-fn report(
-    plan: &AuthorityPlan,
-    keystore: &dyn KeyStore,
-    certificate: &Certificate,
-    key_made: bool,
-    certificate_made: bool,
-) -> AuthorityReport {
-    AuthorityReport {
-        id: plan.id.clone(),
-        key: plan.key.clone(),
-        algorithm: plan.algorithm,
-        key_made,
-        certificate_made,
-        keystore: keystore.describe(),
-        subject: certificate.subject().to_string(),
-        serial: certificate.serial().clone(),
-        not_after: certificate.not_after(),
-        sha256: hex::encode(certificate.fingerprint()),
-        certificate_pem: pki::pem::write_certificate(certificate.der()),
     }
 }
 

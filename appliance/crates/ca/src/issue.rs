@@ -13,12 +13,13 @@
 //! about a tenth of a millisecond, less than a change of threads under load.
 //! Long requests, and with them all large RSA keys, go to the blocking pool.
 
+mod request;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest;
 use hsm_keystore::KeyStore;
-use model::{Clock, IdempotencyKey, Identity, ProfileName, RequestId, SerialNumber, Timestamp};
+use model::{Clock, Timestamp};
 use pki::csr::CheckedCsr;
 use pki::key_check::KeyPolicy;
 use pki::lint::LintedTbs;
@@ -26,13 +27,16 @@ use pki::names::UriName;
 use pki::profile::{Lifetime, PlanRequest, Profile, ProfileRefusal};
 use pki::{lint, pem};
 use prometheus_client::metrics::gauge::Gauge;
-use store::{CertificateFilter, CertificateState, CertificateStore, Idempotency};
+use store::{CertificateFilter, CertificateState, CertificateStore};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
+pub(crate) use request::fingerprint;
+pub use request::{IssueRequest, Issued, Requester};
+
 use crate::authority::Authorities;
-use crate::certify::{Certified, Certifier, Circumstances, Signer, Timings};
+use crate::certify::{Certified, Certifier, Signer, Timings};
 use crate::clock::ClockGuard;
 use crate::config::CheckedCaConfig;
 use crate::error::Error;
@@ -82,46 +86,6 @@ pub struct Ca {
     pub(crate) started_at: Timestamp,
     /// Where work goes on whose client went away.
     pub(crate) runtime: Handle,
-}
-
-/// Who asks for a certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Requester {
-    /// A peer, who may do what its role is granted.
-    Peer(Identity),
-    /// The CA itself, for its own certificates and the first identities; may
-    /// use every profile but roots'.
-    Ca,
-}
-
-/// What is to be issued.
-#[derive(Debug, Clone)]
-pub struct IssueRequest {
-    /// The certificate request, DER.
-    pub csr_der: Vec<u8>,
-    /// The profile; the default one if none.
-    pub profile: Option<ProfileName>,
-    /// Validity from now on; the profile's if none.
-    pub validity: Option<Lifetime>,
-    /// The identity to certify; the peer's own where its role is granted that.
-    pub identity: Option<Identity>,
-    /// Who asks.
-    pub requester: Requester,
-    /// The request by which it came.
-    pub request_id: RequestId,
-    /// Makes a repeated request the same.
-    pub idempotency: Option<IdempotencyKey>,
-}
-
-/// What was issued.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issued {
-    /// Its serial number.
-    pub serial: SerialNumber,
-    /// The certificate, DER.
-    pub certificate_der: Vec<u8>,
-    /// Whether an earlier request with the same idempotency key issued it.
-    pub replayed: bool,
 }
 
 /// Longest request, DER, that is checked on the request's own thread: any EC or
@@ -511,64 +475,6 @@ fn bounded(names: &[String]) -> String {
         text.push_str(&format!(" and {} more", names.len() - LOGGED_NAMES));
     }
     text
-}
-
-impl Requester {
-    /// Returns the requester as the log has it.
-    fn label(&self) -> String {
-        match self {
-            Self::Peer(peer) => peer.to_string(),
-            Self::Ca => "the CA itself".to_owned(),
-        }
-    }
-}
-
-impl IssueRequest {
-    /// Collects what is recorded beside the certificate.
-    fn circumstances(&self, profile: &ProfileName) -> Circumstances {
-        let requester = match &self.requester {
-            Requester::Peer(peer) => Some(peer.clone()),
-            Requester::Ca => None,
-        };
-        Circumstances {
-            profile: profile.clone(),
-            request_id: self.request_id.clone(),
-            idempotency: self.idempotency.clone().map(|key| Idempotency {
-                key,
-                // The same key of another peer is another key.
-                scope: requester
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-                fingerprint: self.fingerprint(profile),
-            }),
-            requester,
-        }
-    }
-
-    /// Hashes everything that the request asks for.
-    fn fingerprint(&self, profile: &ProfileName) -> [u8; 32] {
-        let validity = self.validity.map(|validity| validity.duration().as_secs());
-        let identity = self.identity.as_ref().map(ToString::to_string);
-        fingerprint(&[
-            &self.csr_der,
-            profile.as_str().as_bytes(),
-            &validity.map_or([0; 8], u64::to_be_bytes),
-            identity.unwrap_or_default().as_bytes(),
-        ])
-    }
-}
-
-/// Hashes parts so that no two lists of parts give the same octets.
-pub(crate) fn fingerprint(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut octets = [0; 32];
-    octets.copy_from_slice(context.finish().as_ref());
-    octets
 }
 
 /// Finds the time of the newest recorded act.
