@@ -14,6 +14,7 @@ mod body;
 pub(crate) mod connection;
 mod handshake;
 mod shell;
+mod unread;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

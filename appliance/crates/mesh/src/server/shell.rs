@@ -20,6 +20,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::Shared;
 use super::connection::{Connection, PeerState};
+use super::unread::Unread;
 use crate::metrics::ListenerMetrics;
 use crate::peer::{Peer, certificate_required, unidentified};
 use crate::problem::{Problem, ProblemType};
@@ -174,7 +175,8 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        let unread = Unread::of(&mut request);
         let mut exchange = Exchange::begin(&self.settings, &request);
         request.extensions_mut().insert(RequestContext {
             request_id: exchange.request_id.clone(),
@@ -184,14 +186,25 @@ where
             .admit(exchange.connection.as_deref(), exchange.active);
         if let Err(problem) = admitted {
             let response = exchange.refuse(&problem);
-            return Box::pin(ready(Ok(request.into_response(response))));
+            return Box::pin(async move {
+                discard(unread).await;
+                Ok(request.into_response(response))
+            });
         }
         let service = Rc::clone(&self.service);
         let span = info_span!("request", request_id = %exchange.request_id);
         Box::pin(async move {
             let outcome = service.call(request).instrument(span).await;
+            discard(unread).await;
             exchange.finish(outcome)
         })
+    }
+}
+
+/// Reads what a handler left of the body, where there is a hand on it.
+async fn discard(unread: Option<Unread>) {
+    if let Some(unread) = unread {
+        unread.discard().await;
     }
 }
 
