@@ -19,7 +19,7 @@ use hsm_keystore::{
     KeyAlgorithm, KeyId, KeyStore, KeyStoreMetrics, Modules, Pkcs11Config, Pkcs11Store, PrivateKey,
     SignJob,
 };
-use softhsm_test::SoftHsm;
+use softhsm_test::{FaultShim, SoftHsm, Token};
 
 /// Measures bare verification of the default scheme, a second.
 fn verifications(key: &Arc<dyn PrivateKey>, duration: Duration) -> f64 {
@@ -95,5 +95,38 @@ fn main() {
                 store_rate.per_cpu_second() / floor,
             );
         }
+    }
+    slow_token(&token, duration);
+}
+
+/// Measures a token that is slower than this machine, as every hardware token is.
+fn slow_token(token: &Token, duration: Duration) {
+    let shim = FaultShim::over(token).unwrap();
+    let modules = Modules::default();
+    println!("p256 on a token of so many signatures a second and lane");
+    for (lanes, pace) in [(1, 100), (1, 1000), (2, 1000)] {
+        shim.slow_sign(pace);
+        let config = Pkcs11Config {
+            uri: Some(token.uri_through(shim.module()).parse().unwrap()),
+            sessions: Some(lanes),
+            ..Pkcs11Config::default()
+        };
+        let metrics = KeyStoreMetrics::default();
+        let store = Pkcs11Store::open(&config, &modules, &NoPrompt, metrics).unwrap();
+        let id = KeyId::new("bench-slow").unwrap();
+        let key: Arc<dyn PrivateKey> = store
+            .get_private_key(&id)
+            .or_else(|_| store.generate_private_key(&id, KeyAlgorithm::EcP256))
+            .unwrap();
+        let threads = usize::try_from(lanes).unwrap();
+        let raw = raw_sign_rate(&config, &modules, &NoPrompt, &id, threads, duration).unwrap();
+        let scheme = key.algorithm().default_scheme();
+        let through = keystore_sign_rate(&key, scheme, threads, 8, duration).unwrap();
+        println!(
+            "{pace:>9} {lanes:>5} | {:>7.1} raw/s | {:>7.1} store/s | {:.3} of raw/s",
+            raw.per_second(),
+            through.per_second(),
+            through.per_second() / raw.per_second(),
+        );
     }
 }
