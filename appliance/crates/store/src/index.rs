@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,12 @@ const CHECKPOINT_KEY: &[u8] = b"m";
 
 /// Key of the last frame applied.
 const APPLIED_KEY: &[u8] = b"a";
+
+/// Longest wait for a closed sled to let its file go.
+const RELEASE: Duration = Duration::from_secs(10);
+
+/// How often that is looked at.
+const RELEASE_POLL: Duration = Duration::from_millis(5);
 
 /// Where replay starts, and the state there that keys do not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,12 +111,7 @@ impl Index {
             .cache_capacity(cache_bytes)
             .mode(sled::Mode::HighThroughput)
             .flush_every_ms(None);
-        // sled may panic over damaged files; that is a reason to rebuild, not to die.
-        let opened = match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(opened) => opened.map_err(IndexFault::from),
-            Err(_) => Err(IndexFault::Panicked),
-        };
-        let db = opened.map_err(|fault| Error::Index {
+        let db = open_released(&config).map_err(|fault| Error::Index {
             directory: path.to_owned(),
             fault,
         })?;
@@ -337,4 +339,28 @@ fn flush(index: &Index) -> Result<(), IndexFault> {
         .and_then(|file| file.sync_data())
         .and_then(|()| sync_directory(&index.path))
         .map_err(|error| IndexFault::Database(error.into()))
+}
+
+/// Opens sled, waiting for one that was just closed.
+///
+/// The directory's lock is ours already, so a locked file is that of a sled of
+/// this process: its threads let go of the file a moment after it was dropped.
+fn open_released(config: &sled::Config) -> Result<sled::Db, IndexFault> {
+    let give_up = Instant::now() + RELEASE;
+    loop {
+        // sled may panic over damaged files; that is a reason to rebuild, not to die.
+        let opened =
+            catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| IndexFault::Panicked)?;
+        match opened {
+            Err(sled::Error::Io(error)) if is_locked(&error) && Instant::now() < give_up => {
+                std::thread::sleep(RELEASE_POLL);
+            }
+            opened => return opened.map_err(IndexFault::from),
+        }
+    }
+}
+
+/// Tells whether sled found its file locked; it has no error of its own for that.
+fn is_locked(error: &std::io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
 }
