@@ -131,7 +131,7 @@ pub struct CertificateFilter {
 /// One page of `GET /certificates`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificatePage {
-    /// The records, oldest first.
+    /// The records, newest first.
     pub certificates: Vec<CertificateRecord>,
     /// Asks for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
