@@ -129,6 +129,10 @@ mod tests {
             .iter()
             .map(|request| request.der().unwrap())
             .collect();
+        for seed in &seeds {
+            let (limits, policy) = Default::default();
+            pki::csr::CheckedCsr::parse(seed, &limits, &policy).unwrap();
+        }
         run("csr", &seeds);
     }
 
@@ -169,7 +173,15 @@ mod tests {
             .iter()
             .flat_map(|pem| pki::pem::read_certificates(pem).unwrap())
             .collect();
+        for der in &ders {
+            pki::certificate::Certificate::from_der(der).unwrap();
+        }
         run("certificate", &ders);
+        let verified = store::verify(&ca.state_dir().join("ca")).unwrap();
+        assert!(
+            verified.frames >= 4,
+            "intents and certificates: {verified:?}"
+        );
         let segment = ca.journal_segments().unwrap().remove(0);
         let mut bytes = std::fs::read(segment).unwrap();
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 64;
