@@ -10,9 +10,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::appliance::Identity;
 use crate::deadline::PATIENCE;
 use crate::error::Error;
+use crate::profile::Identity;
 
 /// TLS as one peer speaks it.
 #[derive(Debug, Clone)]

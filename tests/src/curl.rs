@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::appliance::Identity;
 use crate::error::Error;
 use crate::process::output_of;
+use crate::profile::Identity;
 
 /// curl with an identity, or none.
 #[derive(Debug, Clone)]
