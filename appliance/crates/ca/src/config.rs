@@ -4,6 +4,7 @@ mod ceremony;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +106,10 @@ pub struct IssuanceConfig {
     pub clock_tolerance: SignedDuration,
     /// How far the clock may run ahead of elapsed time while the service runs.
     pub max_clock_jump: SignedDuration,
+    /// A file of keys that are never certified: on each line the SHA-256 of a
+    /// SubjectPublicKeyInfo in hexadecimal; `#` begins a remark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked_keys: Option<PathBuf>,
 }
 
 impl Default for IssuanceConfig {
@@ -116,6 +121,7 @@ impl Default for IssuanceConfig {
             max_csr_bytes: 64 * 1024,
             clock_tolerance: SignedDuration::from_secs(60),
             max_clock_jump: SignedDuration::from_hours(24),
+            blocked_keys: None,
         }
     }
 }
@@ -237,6 +243,8 @@ pub struct CheckedCaConfig {
     pub(crate) max_in_flight: usize,
     /// Time for the token to sign one certificate.
     pub(crate) sign_timeout: Duration,
+    /// The file of keys that are never certified.
+    pub(crate) blocked_keys: Option<PathBuf>,
     /// How far the clock may lie behind the newest recorded act.
     pub(crate) clock_tolerance: Duration,
     /// How far the clock may run ahead of elapsed time.
@@ -316,6 +324,7 @@ impl CaConfig {
                 "must be between 1 and 65536",
             )?,
             sign_timeout: positive("sign_timeout", issuance.sign_timeout)?,
+            blocked_keys: issuance.blocked_keys.clone(),
             clock_tolerance: positive("clock_tolerance", issuance.clock_tolerance)?,
             max_clock_jump: positive("max_clock_jump", issuance.max_clock_jump)?,
             profiles,

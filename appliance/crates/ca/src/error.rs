@@ -1,5 +1,7 @@
 //! Why the CA cannot be made or started.
 
+use std::path::PathBuf;
+
 use hsm_keystore::{KeyAlgorithm, KeyId};
 use model::IssuerId;
 
@@ -74,6 +76,22 @@ pub enum Error {
         /// What is wrong with it.
         source: pki::certificate::CertificateError,
     },
+    /// The file of blocked keys could not be read.
+    #[error("could not read the blocked keys from {}; see `issuance.blocked_keys`", path.display())]
+    ReadBlockedKeys {
+        /// The file.
+        path: PathBuf,
+        /// What stopped it.
+        source: std::io::Error,
+    },
+    /// The file of blocked keys holds something else.
+    #[error("could not make sense of {}; see `issuance.blocked_keys`", path.display())]
+    BlockedKeys {
+        /// The file.
+        path: PathBuf,
+        /// The line that is no key.
+        source: pki::key_check::BlockedKeysError,
+    },
     /// A certificate that no one can issue under.
     #[error("authority {authority} cannot issue")]
     NotAnIssuer {
@@ -129,6 +147,8 @@ impl Error {
             | Self::AuthorityDiffers { .. }
             | Self::Certificate { .. }
             | Self::NotAnIssuer { .. }
+            | Self::ReadBlockedKeys { .. }
+            | Self::BlockedKeys { .. }
             | Self::PublicKey { .. }
             | Self::Mesh(_)
             | Self::NoRandomness

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use hsm_keystore::KeyStore;
 use model::{Clock, Timestamp};
 use pki::csr::CheckedCsr;
-use pki::key_check::KeyPolicy;
+use pki::key_check::{BlockedKeys, KeyPolicy};
 use pki::lint::LintedTbs;
 use pki::names::UriName;
 use pki::profile::{Lifetime, PlanRequest, Profile, ProfileRefusal};
@@ -101,8 +101,9 @@ impl Ca {
     /// # Errors
     ///
     /// `NoCeremony` before `chancery init`, `AuthorityDiffers` when the token
-    /// holds other authorities than are configured, `KeyStore` or `Store` when
-    /// one of them does not serve; [`Error::is_transient`] tells whether trying
+    /// holds other authorities than are configured, `ReadBlockedKeys` or
+    /// `BlockedKeys` when the list of those cannot be read, `KeyStore` or `Store`
+    /// when one of them does not serve; [`Error::is_transient`] tells whether trying
     /// again may help.
     pub async fn open(parts: CaParts) -> Result<Arc<Self>, Error> {
         let CaParts {
@@ -117,10 +118,11 @@ impl Ca {
             move || {
                 let authorities = Authorities::open(&config, keystore.as_ref())?;
                 let serials = SerialSource::new(config.node, keystore.as_ref())?;
-                Ok::<_, Error>((authorities, serials))
+                let key_policy = key_policy(&config)?;
+                Ok::<_, Error>((authorities, serials, key_policy))
             }
         };
-        let (authorities, serials) = tokio::task::spawn_blocking(opening).await??;
+        let (authorities, serials, key_policy) = tokio::task::spawn_blocking(opening).await??;
         let newest = newest_act(store.as_ref()).await?;
         let clock_guard = ClockGuard::new(newest, config.clock_tolerance, config.max_clock_jump);
         let settled = settle(store.as_ref(), clock.as_ref(), &metrics).await?;
@@ -136,7 +138,7 @@ impl Ca {
             keystore,
             serials,
             clock_guard,
-            key_policy: KeyPolicy::default(),
+            key_policy,
             settled,
             started_at: clock.now(),
             runtime: Handle::current(),
@@ -475,6 +477,24 @@ fn bounded(names: &[String]) -> String {
         text.push_str(&format!(" and {} more", names.len() - LOGGED_NAMES));
     }
     text
+}
+
+/// Reads which keys are taken.
+fn key_policy(config: &CheckedCaConfig) -> Result<KeyPolicy, Error> {
+    let mut policy = KeyPolicy::default();
+    if let Some(path) = &config.blocked_keys {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::ReadBlockedKeys {
+            path: path.clone(),
+            source,
+        })?;
+        let blocked = BlockedKeys::parse(&text).map_err(|source| Error::BlockedKeys {
+            path: path.clone(),
+            source,
+        })?;
+        info!(keys = blocked.len(), "{} keys are blocked", blocked.len());
+        policy.blocked = Arc::new(blocked);
+    }
+    Ok(policy)
 }
 
 /// Finds the time of the newest recorded act.

@@ -2,6 +2,7 @@
 //! injected at the two seams, real connections where the API is meant.
 
 mod api;
+mod blocked;
 mod ceremony;
 mod faults;
 mod faulty;
