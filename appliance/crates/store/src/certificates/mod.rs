@@ -5,14 +5,20 @@
 //!                               \-----abandon_intent--> Abandoned
 //! ```
 
+mod blocked;
 mod codec;
+mod crl;
 mod entry;
 mod ledger;
 mod list;
 mod record;
+mod revocation;
+mod revoke;
 mod scan;
 mod store;
 
+pub use blocked::BlockedKey;
+pub use crl::{CrlRecord, CrlScope, LastCrls};
 #[cfg(test)]
 pub(crate) use ledger::{Act, CertificateLedger, Outcome};
 pub use list::{CertificateFilter, Cursor, Page, StateFilter};
@@ -20,6 +26,8 @@ pub use record::{
     AbandonReason, CertificateRecord, CertificateState, Idempotency, Intent, IntentOutcome,
     OpenIntent,
 };
+pub use revocation::{ForeignRevocation, Revocation, RevocationRecord, RevocationStep, Revoked};
+pub use revoke::{IssuedFrom, IssuedSerial, MAX_BATCH, RevocationStore};
 pub use store::{CertificateStore, Certificates, rebuild};
 
 #[cfg(test)]
