@@ -6,6 +6,7 @@
 //! arrives as a [`Peer`]. Services call the CA through [`CaClient`], and get their
 //! own certificates from it by [`enrol`].
 
+mod backoff;
 mod ca_client;
 mod config;
 pub mod csr;
@@ -22,7 +23,8 @@ pub mod tls;
 pub mod wire;
 
 pub use ca_client::{
-    CaClient, CaClientError, HttpCaClient, Persistence, SignRequest, SignedCertificate,
+    CaClient, CaClientError, CrlAnswer, CrlRequest, CrlScope, FetchedCrl, HttpCaClient,
+    Persistence, RevocationSource, SignRequest, SignedCertificate,
 };
 pub use config::{InvalidLimits, ListenerConfig, ListenerLimits};
 pub use error::Error;
