@@ -162,7 +162,7 @@ impl CaClientError {
     }
 
     /// Returns when the CA says that asking again may help.
-    fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } => *retry_after,
             Self::Unreachable { .. } | Self::Refused { .. } | Self::Protocol { .. } => None,
