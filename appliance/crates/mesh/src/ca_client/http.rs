@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::SerialNumber;
+use model::{IssuerId, SerialNumber};
 use reqwest::header::{
     ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
@@ -351,6 +351,21 @@ impl HttpCaClient {
     ) -> Result<ImportOutcome, CaClientError> {
         self.json(self.request(Method::POST, &["revocations"]).json(import))
             .await
+    }
+
+    /// Fetches an authority's certificate, DER.
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, of type `issuer-unknown` when there is no such authority; or as
+    /// for [`sign`](CaClient::sign).
+    pub async fn issuer_certificate(&self, issuer: &IssuerId) -> Result<Vec<u8>, CaClientError> {
+        let file = format!("{issuer}.cer");
+        let get = self
+            .request(Method::GET, &["ca", &file])
+            .header(ACCEPT, wire::PKIX_CERT);
+        let response = self.ask(get).await?;
+        self.read(response, MAX_PROBLEM).await
     }
 
     /// Sends a `POST /revoke-cert`.
