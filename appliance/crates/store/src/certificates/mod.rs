@@ -4,6 +4,9 @@
 //!  (none) --record_intent--> Pending --record_issued--> Issued
 //!                               \-----abandon_intent--> Abandoned
 //! ```
+//!
+//! From the intent on, a serial number may be revoked besides; [`RevocationStore`]
+//! records that, the keys that are blocked, and the CRLs that tell of it all.
 
 mod blocked;
 mod codec;
@@ -11,6 +14,7 @@ mod crl;
 mod entry;
 mod ledger;
 mod list;
+mod lookup;
 mod record;
 mod revocation;
 mod revoke;

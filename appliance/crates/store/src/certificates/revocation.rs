@@ -46,6 +46,74 @@ pub struct ForeignRevocation {
     pub revocation: Revocation,
 }
 
+/// A revocation on its way into the journal, with what it says of its certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RevocationAct {
+    /// Whose certificate it is.
+    pub(crate) issuer: IssuerId,
+    /// The record's number; none for a foreign certificate.
+    pub(crate) record: Option<u64>,
+    /// End of its validity, where known.
+    pub(crate) not_after: Option<Timestamp>,
+    /// What is done.
+    pub(crate) revocation: Revocation,
+}
+
+/// Whether a serial number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It does.
+    Counts,
+    /// It does not for now.
+    OnHold,
+    /// It never will again.
+    Revoked,
+}
+
+/// Why a step cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is revoked, or on hold and to be put on hold.
+    Already,
+    /// It is to be released and not on hold.
+    NotOnHold,
+}
+
+impl Standing {
+    /// Returns where a step for this reason leads; the diagram above.
+    ///
+    /// # Errors
+    ///
+    /// `Already` and `NotOnHold`, as they say.
+    pub(crate) fn apply(self, reason: RevocationReason) -> Result<Self, Refused> {
+        let next = Self::after(reason);
+        match (self, next) {
+            (Self::Counts, Self::OnHold | Self::Revoked)
+            | (Self::OnHold, Self::Counts | Self::Revoked) => Ok(next),
+            (Self::Counts | Self::Revoked, Self::Counts) => Err(Refused::NotOnHold),
+            (Self::OnHold, Self::OnHold) | (Self::Revoked, Self::OnHold | Self::Revoked) => {
+                Err(Refused::Already)
+            }
+        }
+    }
+
+    /// Returns where the last step led, given its reason.
+    pub(crate) const fn after(reason: RevocationReason) -> Self {
+        match reason {
+            RevocationReason::CertificateHold => Self::OnHold,
+            RevocationReason::RemoveFromCrl => Self::Counts,
+            RevocationReason::Unspecified
+            | RevocationReason::KeyCompromise
+            | RevocationReason::CaCompromise
+            | RevocationReason::AffiliationChanged
+            | RevocationReason::Superseded
+            | RevocationReason::CessationOfOperation
+            | RevocationReason::PrivilegeWithdrawn
+            | RevocationReason::AaCompromise => Self::Revoked,
+        }
+    }
+}
+
 /// One recorded step of a revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationStep {
@@ -89,7 +157,7 @@ pub struct Revoked {
     /// hence counts again.
     pub reason: RevocationReason,
     /// The revocationDate. X.509, 8.5.2.2: a certificate revoked from hold keeps
-    /// the date on which it was put on hold.
+    /// the date on which it was put on hold. For a released one, when it was.
     pub revoked_at: Timestamp,
     /// From when on its key is known or suspected to be compromised.
     pub invalidity_date: Option<Timestamp>,
@@ -101,6 +169,30 @@ impl Revoked {
     /// Whether it is revoked now, holds included.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
-        self.reason != RevocationReason::RemoveFromCrl
+        Standing::after(self.reason) != Standing::Counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_standing_takes_every_step_as_drawn() {
+        use RevocationReason as Reason;
+        use Standing::{Counts, OnHold, Revoked};
+        for reason in Reason::ALL {
+            let expected = match reason {
+                Reason::CertificateHold => {
+                    [Ok(OnHold), Err(Refused::Already), Err(Refused::Already)]
+                }
+                Reason::RemoveFromCrl => {
+                    [Err(Refused::NotOnHold), Ok(Counts), Err(Refused::NotOnHold)]
+                }
+                _ => [Ok(Revoked), Ok(Revoked), Err(Refused::Already)],
+            };
+            let found = [Counts, OnHold, Revoked].map(|standing| standing.apply(reason));
+            assert_eq!(found, expected, "{reason}");
+        }
     }
 }
