@@ -77,6 +77,7 @@ fn profile_problem(refusal: &ProfileRefusal) -> ProblemType {
 fn store_problem(error: &store::Error) -> ProblemType {
     match error {
         store::Error::IdempotencyConflict { .. } => ProblemType::IdempotencyConflict,
+        store::Error::KeyBlocked { .. } => ProblemType::WeakKey,
         store::Error::Busy { .. } => ProblemType::QueueFull,
         store::Error::NoSpace { .. } => ProblemType::DiskFull,
         store::Error::TooLarge { .. } => ProblemType::BodyTooLarge,
