@@ -17,7 +17,7 @@ use crate::wire::{
 };
 
 pub use http::{HttpCaClient, Persistence};
-pub use source::{CrlAnswer, CrlRequest, CrlScope, FetchedCrl, RevocationSource};
+pub use source::{CrlAnswer, CrlRequest, CrlScope, FetchedCrl, RevocationSource, UnknownScope};
 
 /// What a CA does for its peers.
 #[async_trait]

@@ -26,7 +26,7 @@ pub mod wire;
 
 pub use ca_client::{
     CaClient, CaClientError, CrlAnswer, CrlRequest, CrlScope, FetchedCrl, HttpCaClient,
-    Persistence, RevocationSource, SignRequest, SignedCertificate,
+    Persistence, RevocationSource, SignRequest, SignedCertificate, UnknownScope,
 };
 pub use config::{InvalidLimits, ListenerConfig, ListenerLimits};
 pub use error::Error;
@@ -36,3 +36,7 @@ pub use peer::{Fingerprint, Peer, PeerCertificate, Unidentified};
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 pub use server::{Body, BodyLimits, JsonBody, RequestContext, Server, ServerHandle, Shared};
 pub use tls::{AdmitAll, AdmitPeer, ClientTls, PeerVerifier, Refusal, Security, TlsIdentity};
+
+#[cfg(test)]
+#[path = "../tests/shell/authority.rs"]
+mod authority;

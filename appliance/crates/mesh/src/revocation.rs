@@ -19,3 +19,6 @@ pub use checker::{CrlChecker, CrlCheckerParts, WatchedIssuer, WatchedRole};
 pub use config::{InvalidRevocationConfig, NoFreshCrl, RevocationConfig};
 pub use held::CrlRejected;
 pub use metrics::RevocationMetrics;
+
+#[cfg(test)]
+mod tests;

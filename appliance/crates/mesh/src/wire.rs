@@ -10,10 +10,10 @@ use model::{Identity, IssuerId, ProfileName, RequestId, RevocationReason, Serial
 use serde::{Deserialize, Serialize};
 
 pub use revocation::{
-    FIRST_REVOCATION, ImportOutcome, ImportedRevocation, InvalidRevokeBody, KeyRevocation,
-    OCSP_REQUEST, OCSP_RESPONSE, PKIX_CRL, PREFER, ReasonText, RevocationFilter, RevocationImport,
-    RevocationPage, RevocationRecord, RevokeBody, RevokeKeyRequest, RevokeOrder, RevokeRequest,
-    RevokeTarget,
+    CrlList, CrlSummary, FIRST_REVOCATION, ImportOutcome, ImportedRevocation, InvalidRevokeBody,
+    KeyRevocation, OCSP_REQUEST, OCSP_RESPONSE, PKIX_CRL, PREFER, ReasonText, RevocationFilter,
+    RevocationImport, RevocationPage, RevocationRecord, RevokeBody, RevokeKeyRequest, RevokeOrder,
+    RevokeRequest, RevokeTarget,
 };
 
 /// Media type of a certificate request in DER (RFC 5967).

@@ -20,7 +20,7 @@ use crate::problem::PROBLEM_JSON;
 use crate::server::REQUEST_ID;
 use crate::tls::ClientTls;
 use crate::wire::{
-    self, CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ImportOutcome,
+    self, CaStatus, CertificateFilter, CertificatePage, CertificateRecord, CrlList, ImportOutcome,
     KeyRevocation, ProblemDocument, ProfileList, RevocationFilter, RevocationImport,
     RevocationPage, RevocationRecord, RevokeBody, RevokeKeyRequest, RevokeRequest, SignQuery,
 };
@@ -351,6 +351,15 @@ impl HttpCaClient {
     ) -> Result<ImportOutcome, CaClientError> {
         self.json(self.request(Method::POST, &["revocations"]).json(import))
             .await
+    }
+
+    /// Has every CRL of the issuing authority issued anew.
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, or there was no answer: asking again issues others.
+    pub async fn issue_crls(&self) -> Result<CrlList, CaClientError> {
+        self.json(self.request(Method::POST, &["crl"])).await
     }
 
     /// Fetches an authority's certificate, DER.

@@ -1,10 +1,12 @@
 //! Where CRLs and OCSP responses come from.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use model::IssuerId;
+use serde::{Deserialize, Serialize};
 
 use super::CaClientError;
 
@@ -42,8 +44,9 @@ pub struct CrlRequest {
     pub wait: Option<Duration>,
 }
 
-/// Which CRL of an authority.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Which CRL of an authority; written `full`, `delta` or `shard-3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum CrlScope {
     /// Every certificate: `/crl/{issuer}`.
     Full,
@@ -51,6 +54,56 @@ pub enum CrlScope {
     Delta,
     /// The certificates of one shard: `/crl/{issuer}/shards/{shard}`.
     Shard(u32),
+}
+
+/// A text that names no scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a CRL is full, delta or shard-NUMBER, not {given:?}")]
+pub struct UnknownScope {
+    /// The text, cut at 40 characters.
+    pub given: String,
+}
+
+impl fmt::Display for CrlScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Delta => f.write_str("delta"),
+            Self::Shard(shard) => write!(f, "shard-{shard}"),
+        }
+    }
+}
+
+impl FromStr for CrlScope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        match text {
+            "full" => Ok(Self::Full),
+            "delta" => Ok(Self::Delta),
+            other => other
+                .strip_prefix("shard-")
+                .and_then(|number| number.parse().ok())
+                .map(Self::Shard)
+                .ok_or_else(|| UnknownScope {
+                    given: other.chars().take(40).collect(),
+                }),
+        }
+    }
+}
+
+impl TryFrom<String> for CrlScope {
+    type Error = UnknownScope;
+
+    fn try_from(text: String) -> Result<Self, UnknownScope> {
+        text.parse()
+    }
+}
+
+impl From<CrlScope> for String {
+    fn from(scope: CrlScope) -> String {
+        scope.to_string()
+    }
 }
 
 /// What became of a [`CrlRequest`].

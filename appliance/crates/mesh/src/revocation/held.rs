@@ -342,3 +342,6 @@ fn check_scope(point: Option<&IssuingPoint>, wanted: &Expectation<'_>) -> Result
         Err(CrlRejected::Scope { wanted: file })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
+use crate::ca_client::CrlScope;
+
 /// Media type of a CRL in DER (RFC 2585, 4.2).
 pub const PKIX_CRL: &str = "application/pkix-crl";
 
@@ -354,6 +356,33 @@ pub struct ImportOutcome {
     pub imported: u64,
     /// Those that were revoked before; their first records stay.
     pub already_revoked: u64,
+}
+
+/// What `POST /crl` answers: every CRL, issued anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrlList {
+    /// One of each authority and scope.
+    pub crls: Vec<CrlSummary>,
+}
+
+/// One CRL as it is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrlSummary {
+    /// The authority.
+    pub issuer: IssuerId,
+    /// Which of its CRLs: `full`, `delta`, `shard-3`.
+    pub scope: CrlScope,
+    /// Its number, decimal.
+    pub number: String,
+    /// When it was issued.
+    pub this_update: Timestamp,
+    /// When the next one is there at the latest.
+    pub next_update: Timestamp,
+    /// Certificates that it names.
+    pub entries: u64,
+    /// Where relying parties find it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 #[cfg(test)]

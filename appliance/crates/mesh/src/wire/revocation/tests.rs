@@ -139,3 +139,17 @@ fn what_is_exported_can_be_imported_and_newer_members_are_ignored() {
             .unwrap();
     assert_eq!(bare.reason, RevocationReason::Unspecified);
 }
+
+#[test]
+fn scopes_are_words() {
+    for (scope, text) in [
+        (CrlScope::Full, "full"),
+        (CrlScope::Delta, "delta"),
+        (CrlScope::Shard(3), "shard-3"),
+    ] {
+        assert_eq!(serde_json::to_value(scope).unwrap(), text);
+        assert_eq!(text.parse(), Ok(scope));
+    }
+    assert!("shard-".parse::<CrlScope>().is_err());
+    assert!("Full".parse::<CrlScope>().is_err());
+}
