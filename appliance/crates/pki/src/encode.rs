@@ -5,6 +5,7 @@
 //! [`crate::lint`]; neither knows this module.
 
 pub(crate) mod crl;
+pub(crate) mod ocsp;
 
 use const_oid::ObjectIdentifier;
 use model::{SerialNumber, Timestamp};

@@ -11,7 +11,7 @@
 //!    gives a [`lint::LintedTbs`]: the only thing that can be signed, once.
 //! 4. [`lint::LintedTbs::assemble`] joins bytes and signature.
 //!
-//! [`crl`] goes the same way, planned, linted, assembled.
+//! [`crl`] and [`ocsp`] go the same way: planned, linted, assembled.
 
 pub mod algorithm;
 pub mod certificate;
@@ -19,12 +19,14 @@ pub mod chain;
 pub mod crl;
 pub mod csr;
 mod encode;
+mod extension;
 pub mod issuer;
 pub mod key_check;
 pub mod lint;
 pub mod name;
 pub mod name_constraints;
 pub mod names;
+pub mod ocsp;
 mod oid;
 pub mod pem;
 pub mod profile;

@@ -5,15 +5,15 @@ mod extensions;
 use model::{InvalidSerial, RevocationReason, SerialNumber, Timestamp};
 
 pub(super) use extensions::CrlExtensions;
-use extensions::Extension;
 
 use super::{CrlNumber, IssuingPoint};
 use crate::algorithm::SignatureAlgorithm;
+use crate::extension;
 use crate::name::{DistinguishedName, InvalidName};
 use crate::oid;
 use crate::public_key::{BadSignature, PublicKey};
 use crate::time::{self, TimeRead};
-use crate::tlv::{self, Malformed, Problem, Reader, Tlv};
+use crate::tlv::{self, Malformed, Reader, Tlv};
 
 /// Why bytes are no CRL that can be used here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -353,9 +353,6 @@ pub struct CrlEntry<'a> {
     pub(super) odd_extensions: bool,
 }
 
-/// Most extensions of one entry that are read; three are defined.
-const MAX_ENTRY_EXTENSIONS: usize = 8;
-
 /// An entry's extensions where the reason is the only one, but for its code.
 const REASON_ALONE: [u8; 13] = [
     0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01,
@@ -395,50 +392,28 @@ impl<'a> CrlEntry<'a> {
     }
 
     /// Reads crlEntryExtensions (5.3).
-    fn read_extensions(&mut self, mut list: Reader<'a>) -> Result<(), CrlError> {
-        if list.is_empty() {
-            // 5.1: Extensions has SIZE (1..MAX).
-            let problem = Problem::Content("an empty list of extensions");
-            return Err(list.refuse(problem).into());
-        }
-        let mut seen = [None; MAX_ENTRY_EXTENSIONS];
-        for place in 0..MAX_ENTRY_EXTENSIONS {
-            if list.is_empty() {
-                return Ok(());
-            }
-            let extension = Extension::read(&mut list)?;
-            // 4.2: not more than one instance of an extension.
-            if seen.contains(&Some(extension.kind)) {
-                return Err(CrlError::RepeatedExtension);
-            }
+    fn read_extensions(&mut self, list: Reader<'a>) -> Result<(), CrlError> {
+        extension::walk_few(list, CrlError::RepeatedExtension, |extension| {
             self.odd_extensions |= extension.critical;
+            let mut value = extension.value.reader();
             match extension.kind {
                 oid::CRL_REASON => {
-                    let mut value = extension.value.reader();
-                    let code = value.expect(tlv::ENUMERATED)?.small_integer()?;
-                    value.finish()?;
-                    self.written_reason = Some(read_reason(code, extension.value)?);
+                    let code = value.expect(tlv::ENUMERATED)?;
+                    self.written_reason = Some(read_reason(code.small_integer()?, code)?);
                 }
                 oid::INVALIDITY_DATE => {
                     // 5.3.2: GeneralizedTime.
-                    let mut value = extension.value.reader();
                     self.invalidity_date = Some(time::read_generalized(value.next()?)?);
-                    value.finish()?;
                 }
                 // 5.3: a critical one that is not known spoils the whole list.
                 _ if extension.critical => return Err(CrlError::CriticalExtension),
-                _ => self.odd_extensions = true,
+                _ => {
+                    self.odd_extensions = true;
+                    return Ok(());
+                }
             }
-            if let Some(kind) = seen.get_mut(place) {
-                *kind = Some(extension.kind);
-            }
-        }
-        if list.is_empty() {
-            return Ok(());
-        }
-        Err(list
-            .refuse(Problem::Content("more extensions than any entry needs"))
-            .into())
+            Ok(value.finish()?)
+        })
     }
 
     /// Returns the entry, DER.

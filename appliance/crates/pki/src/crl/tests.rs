@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use model::{RevocationReason, SerialNumber, Timestamp};
+use model::{RevocationReason, Timestamp};
 
 use super::*;
-use crate::issuer::IssuerFacts;
 use crate::support::{Authority, TestKey, now, serial};
 
 /// Returns a time some seconds from now.

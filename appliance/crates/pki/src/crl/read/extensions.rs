@@ -5,46 +5,13 @@ use jiff::Timestamp;
 
 use super::CrlError;
 use crate::crl::{CoveredKinds, CrlNumber, IssuingPoint};
+use crate::extension::Extension;
 use crate::oid;
-use crate::public_key::read_oid;
 use crate::time;
 use crate::tlv::{self, Malformed, Problem, Reader, Tlv};
 
 /// Most extensions of one list that are read; seven are defined.
 const MAX_EXTENSIONS: usize = 64;
-
-/// One Extension.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Extension<'a> {
-    /// Which.
-    pub(crate) kind: ObjectIdentifier,
-    /// Whether who does not know it must not go on.
-    pub(crate) critical: bool,
-    /// The OCTET STRING around its value.
-    pub(crate) value: Tlv<'a>,
-}
-
-impl<'a> Extension<'a> {
-    /// Reads the next Extension (4.1).
-    pub(crate) fn read(list: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let mut extension = list.sequence()?;
-        let kind = read_oid(&mut extension)?;
-        let critical = match extension.optional(tlv::BOOLEAN)? {
-            // DEFAULT FALSE is not written (X.690, 11.5).
-            Some(flag) if !flag.boolean()? => {
-                return Err(flag.refuse("a default value written out"));
-            }
-            flag => flag.is_some(),
-        };
-        let value = extension.expect(tlv::OCTET_STRING)?;
-        extension.finish()?;
-        Ok(Self {
-            kind,
-            critical,
-            value,
-        })
-    }
-}
 
 /// Every extension that is known here; absent ones are none or empty.
 #[derive(Debug, Clone, Default)]
