@@ -30,6 +30,8 @@ pub use record::{
     AbandonReason, CertificateRecord, CertificateState, Idempotency, Intent, IntentOutcome,
     OpenIntent,
 };
+#[cfg(test)]
+pub(crate) use revocation::RevocationAct;
 pub use revocation::{ForeignRevocation, Revocation, RevocationRecord, RevocationStep, Revoked};
 pub use revoke::{IssuedFrom, IssuedSerial, MAX_BATCH, RevocationStore};
 pub use store::{CertificateStore, Certificates, rebuild};
