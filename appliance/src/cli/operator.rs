@@ -194,5 +194,6 @@ fn client_tls(config: &Config) -> Result<ClientTls, Failure> {
             domain: config.trust_domain().clone(),
             role: Role::ServiceCa,
         }),
+        staple: mesh::StaplePolicy::IfPresent,
     })
 }

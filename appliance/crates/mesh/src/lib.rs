@@ -20,6 +20,7 @@ mod problem;
 mod request_id;
 pub mod revocation;
 mod server;
+pub mod stapling;
 pub mod telemetry;
 pub mod tls;
 pub mod wire;
@@ -35,7 +36,9 @@ pub use metrics::HttpMetrics;
 pub use peer::{Fingerprint, Peer, PeerCertificate, Unidentified};
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 pub use server::{Body, BodyLimits, JsonBody, RequestContext, Server, ServerHandle, Shared};
-pub use tls::{AdmitAll, AdmitPeer, ClientTls, PeerVerifier, Refusal, Security, TlsIdentity};
+pub use tls::{
+    AdmitAll, AdmitPeer, ClientTls, PeerVerifier, Refusal, Security, StaplePolicy, TlsIdentity,
+};
 
 #[cfg(test)]
 #[path = "../tests/shell/authority.rs"]

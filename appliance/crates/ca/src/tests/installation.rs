@@ -300,6 +300,7 @@ impl Served {
             anchors: vec![CertificateDer::from(root)],
             identity,
             expected: None,
+            staple: mesh::StaplePolicy::IfPresent,
         };
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls.client_config().unwrap())

@@ -1,0 +1,1 @@
+//! Who staples what, and until when.
