@@ -1,5 +1,7 @@
 //! Signed responses, whole or in their smallest form.
 
+mod record;
+
 use model::{RevocationReason, SerialNumber, Timestamp};
 
 use super::read::Data;
