@@ -100,6 +100,9 @@ problem_types! {
     BodyTooLarge, "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
         "the body is longer than the call takes",
         "send at most as many octets as the detail says";
+    UriTooLong, "uri-too-long", URI_TOO_LONG, "The address is too long",
+        "the path is longer than any that the call takes",
+        "send what it holds in the body of a POST, where the call takes one";
     BodyTimeout, "body-timeout", REQUEST_TIMEOUT, "The body came too slowly",
         "the whole body was not there in time",
         "send it again, faster";
@@ -222,6 +225,7 @@ impl ProblemType {
             StatusCode::NOT_ACCEPTABLE => Self::NotAcceptable,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
             StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
+            StatusCode::URI_TOO_LONG => Self::UriTooLong,
             StatusCode::REQUEST_TIMEOUT => Self::BodyTimeout,
             status if status.is_client_error() => Self::MalformedRequest,
             _ => Self::Internal,
