@@ -250,6 +250,23 @@ pub struct CaStatus {
     pub open_intents: u64,
     /// Interrupted attempts that the last start settled.
     pub settled_intents: u64,
+    /// Its CRLs as they are published.
+    #[serde(default)]
+    pub crls: Vec<CrlSummary>,
+    /// How long what is published counts, if nothing can be signed from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runway: Option<RunwayStatus>,
+}
+
+/// How long everything that a CA published counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunwayStatus {
+    /// Seconds until the first of it expires.
+    pub seconds: u64,
+    /// When that is.
+    pub until: Timestamp,
+    /// What expires then.
+    pub first: String,
 }
 
 /// An error as every service tells it (RFC 9457), as a client reads it.

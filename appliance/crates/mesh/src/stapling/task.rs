@@ -177,7 +177,10 @@ impl Stapler {
                 due = self.now();
                 backoff = FIRST_BACKOFF;
             }
-            self.drop_expired();
+            if self.drop_expired() {
+                due = self.now();
+                backoff = FIRST_BACKOFF;
+            }
             if self.now() < due {
                 self.nap().await;
                 continue;
@@ -191,12 +194,8 @@ impl Stapler {
                     self.due(&staple)
                 }
                 None => {
-                    let pause = jittered(backoff);
-                    let most = if self.staple().is_some() {
-                        LAST_BACKOFF
-                    } else {
-                        LAST_BACKOFF_BARE
-                    };
+                    let most = self.longest_pause();
+                    let pause = jittered(backoff.min(most));
                     backoff = (backoff * 2).min(most);
                     after(self.now(), pause)
                 }
@@ -248,7 +247,7 @@ impl Stapler {
         let service = self.parts.service;
         match crate::kept::read(&self.parts.kept, MAX_KEPT) {
             Ok(None) => {}
-            Ok(Some(der)) => match subject.read(&der, self.now(), Duration::ZERO) {
+            Ok(Some(der)) => match read_fresh(subject, &der, self.now(), Duration::ZERO) {
                 Ok(staple) if staple.standing == Standing::Good => {
                     info!(
                         service,
@@ -297,11 +296,7 @@ impl Stapler {
         async move {
             let subject = subject.ok_or(NoSubject::NoIssuer)?;
             let der = source.ocsp(subject.request()).await?;
-            let now = clock.now();
-            let staple = subject.read(&der, now, MAX_SKEW)?;
-            if staple.next_update <= now {
-                return Err(StapleRefused::Expired.into());
-            }
+            let staple = read_fresh(&subject, &der, clock.now(), MAX_SKEW)?;
             Ok((staple, der))
         }
     }
@@ -365,13 +360,14 @@ impl Stapler {
         }
     }
 
-    /// Shows no response past its time.
-    fn drop_expired(&mut self) {
+    /// Shows no response past its time; true when one was taken away.
+    fn drop_expired(&mut self) -> bool {
         let now = self.now();
         let Some((subject, shown)) = &mut self.current else {
-            return;
+            return false;
         };
-        if shown.is_some_and(|staple| staple.next_update <= now) {
+        let expired = shown.is_some_and(|staple| staple.next_update <= now);
+        if expired {
             *shown = None;
             self.parts.identity.staple(&subject.fingerprint, None);
             let service = self.parts.service;
@@ -382,18 +378,32 @@ impl Stapler {
                  other"
             );
         }
+        expired
+    }
+
+    /// Finds how long a failure may be waited out: the nearer the end of what is
+    /// stapled, the shorter.
+    fn longest_pause(&self) -> Duration {
+        match self.staple() {
+            Some(staple) => (self.left(&staple) / 2).clamp(FIRST_BACKOFF, LAST_BACKOFF),
+            None => LAST_BACKOFF_BARE,
+        }
+    }
+
+    /// Returns how long a response may still be shown.
+    fn left(&self, staple: &Staple) -> Duration {
+        Duration::try_from(staple.next_update.duration_since(self.now())).unwrap_or_default()
     }
 
     /// Finds when to ask again.
     fn due(&self, staple: &Staple) -> Timestamp {
-        let now = self.now();
-        let left = Duration::try_from(staple.next_update.duration_since(now)).unwrap_or_default();
+        let left = self.left(staple);
         let usual = match staple.standing {
             Standing::Good => self.parts.config.refresh,
             // It may be on hold, and released soon.
             Standing::Revoked { .. } => self.parts.config.refresh.min(REVOKED_REFRESH),
         };
-        after(now, usual.min(left / 2).max(FIRST_BACKOFF))
+        after(self.now(), usual.min(left / 2).max(FIRST_BACKOFF))
     }
 
     /// Sleeps a while: the clock may be set meanwhile, and the certificate
@@ -419,6 +429,21 @@ impl Stapler {
                 "{service} has no newer OCSP response to staple, trying again: {chain}"
             );
         }
+    }
+}
+
+/// Verifies a response that is to be shown from now on.
+fn read_fresh(
+    subject: &Subject,
+    der: &[u8],
+    now: Timestamp,
+    skew: Duration,
+) -> Result<Staple, StapleRefused> {
+    let staple = subject.read(der, now, skew)?;
+    if now < staple.next_update {
+        Ok(staple)
+    } else {
+        Err(StapleRefused::Expired)
     }
 }
 

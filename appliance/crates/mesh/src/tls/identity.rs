@@ -128,6 +128,12 @@ impl TlsIdentity {
         stapled
     }
 
+    /// Returns the OCSP response that is stapled now, DER.
+    #[must_use]
+    pub fn stapled(&self) -> Option<Vec<u8>> {
+        self.current.load().ocsp.clone()
+    }
+
     /// Wakes whenever the certificate is replaced.
     pub(crate) fn replaced(&self) -> watch::Receiver<()> {
         self.replaced.subscribe()

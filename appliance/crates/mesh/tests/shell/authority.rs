@@ -6,6 +6,7 @@
     reason = "the unit tests and the tests over sockets each use a part of it"
 )]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{IssuerId, RevocationReason, SerialNumber, Timestamp};
@@ -13,10 +14,14 @@ use pki::algorithm::{HashAlgorithm, SignatureAlgorithm};
 use pki::certificate::Certificate;
 use pki::crl::{CrlNumber, CrlPlan, IssuingPoint, encode_entry};
 use pki::issuer::{IssuerFacts, IssuerUrls};
+use pki::ocsp::{Answer, CertId, CertIdHash, CertStatus, IssuerHashes, Responder, ResponsePlan};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    SigningKey,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SigningKey,
 };
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SigningKey as TlsKey;
 
 /// The moment at which the tests' CRLs begin.
 pub(crate) fn start() -> Timestamp {
@@ -38,6 +43,8 @@ pub(crate) fn serial(last: u16) -> SerialNumber {
 
 /// A CA certificate and its key.
 pub(crate) struct Authority {
+    /// Certifies leaves, where the test made it.
+    issuer: Option<CertifiedIssuer<'static, KeyPair>>,
     pub(crate) certificate: Certificate,
     pub(crate) facts: IssuerFacts,
     pub(crate) key: KeyPair,
@@ -103,7 +110,60 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let key_pem = key.serialize_pem();
         let issuer = CertifiedIssuer::self_signed(params, key).unwrap();
-        Self::of(issuer.der(), &key_pem)
+        let issuer_der = issuer.der().clone();
+        Self {
+            issuer: Some(issuer),
+            ..Self::of(issuer_der.as_ref(), &key_pem)
+        }
+    }
+
+    /// Certifies a new key for a server: chain and key.
+    pub(crate) fn leaf(&self) -> (Vec<CertificateDer<'static>>, Arc<dyn TlsKey>) {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2046, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params
+            .signed_by(&key, self.issuer.as_ref().unwrap())
+            .unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let chain = vec![
+            certificate.der().clone(),
+            self.certificate.der().to_vec().into(),
+        ];
+        (chain, any_supported_type(&key).unwrap())
+    }
+
+    /// Signs an OCSP response about a leaf, from `this_update` for so long.
+    pub(crate) fn ocsp(
+        &self,
+        leaf_der: &[u8],
+        status: CertStatus,
+        this_update: Timestamp,
+        life: Duration,
+    ) -> Vec<u8> {
+        let leaf = Certificate::from_der(leaf_der).unwrap();
+        let hashes = IssuerHashes::of(&self.certificate);
+        let cert_id = hashes.cert_id_der(CertIdHash::Sha1, leaf.serial());
+        let answers = [Answer {
+            cert_id: CertId::from_der(&cert_id).unwrap(),
+            status,
+            this_update,
+            next_update: this_update + life,
+            archive_cutoff: None,
+        }];
+        let plan = ResponsePlan {
+            produced_at: this_update,
+            answers: &answers,
+            nonce: None,
+            extended_revoke: false,
+        };
+        let responder = Responder::issuer(&self.facts);
+        let linted = pki::ocsp::lint(plan.encode(&responder), &responder, this_update).unwrap();
+        let signature = self.key.sign(linted.der()).unwrap();
+        linted.assemble(&signature).unwrap().to_der(&responder)
     }
 
     /// Takes a certificate and its key.
@@ -111,6 +171,7 @@ impl Authority {
         let certificate = Certificate::from_der(certificate_der).unwrap();
         let algorithm = SignatureAlgorithm::Ecdsa(HashAlgorithm::Sha256);
         Self {
+            issuer: None,
             facts: IssuerFacts::from_certificate(&certificate, algorithm, IssuerUrls::default())
                 .unwrap(),
             certificate,
