@@ -191,7 +191,7 @@ impl Authority {
         let entries: Vec<_> = spec
             .entries
             .iter()
-            .map(|(serial, reason)| encode_entry(serial, start(), *reason, None).unwrap())
+            .map(|(serial, reason)| encode_entry(serial, spec.this_update, *reason, None).unwrap())
             .collect();
         let planned = plan
             .encode(&self.facts, entries.iter().map(AsRef::as_ref))
