@@ -7,5 +7,6 @@ mod client;
 mod http;
 mod limits;
 mod revocation;
+mod revocation_client;
 mod support;
 mod tls;
