@@ -111,13 +111,13 @@ pub enum BatchSize {
     /// So many.
     Count(NonZeroUsize),
     /// As few as the token's speed allows.
-    Auto(Auto),
+    Auto(ByTokenSpeed),
 }
 
 /// The word `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Auto {
+pub enum ByTokenSpeed {
     /// `auto`.
     Auto,
 }
@@ -140,7 +140,7 @@ impl Default for OcspConfig {
             max_request_bytes: 4096,
             max_in_flight: 256,
             sign_timeout: SignedDuration::from_secs(5),
-            batch: BatchSize::Auto(Auto::Auto),
+            batch: BatchSize::Auto(ByTokenSpeed::Auto),
             token_percent: 25,
             snapshot_every: SignedDuration::from_mins(30),
         }
@@ -224,7 +224,7 @@ impl OcspConfig {
             return Err(refuse("token_percent", "must be between 1 and 100"));
         }
         let batch = match self.batch {
-            BatchSize::Auto(Auto::Auto) => None,
+            BatchSize::Auto(ByTokenSpeed::Auto) => None,
             BatchSize::Count(size) if size.get() <= MAX_BATCH => Some(size),
             BatchSize::Count(_) => {
                 return Err(refuse("batch", "must be \"auto\" or between 1 and 64"));
@@ -310,5 +310,56 @@ impl OcspConfig {
             hashes.push(hash);
         }
         Ok(hashes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads and checks `[ca.ocsp]`.
+    fn check(text: &str) -> Result<CheckedOcspConfig, ConfigError> {
+        toml::from_str::<OcspConfig>(text).unwrap().check()
+    }
+
+    #[test]
+    fn the_defaults_work_and_are_written_as_they_are_read() {
+        let config = OcspConfig::default();
+        assert!(config.check().is_ok());
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<OcspConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_its_key() {
+        for text in [
+            "validity = '59s'",
+            "validity = '241h'",
+            "ready_hashes = ['sha1', 'sha1']",
+            "never_issued_validity = '1s'",
+            "max_age = '-1s'",
+            "archive = '-1s'",
+            "max_certificates = 0",
+            "max_request_bytes = 65537",
+            "max_in_flight = 0",
+            "sign_timeout = '0s'",
+            "batch = 65",
+            "token_percent = 0",
+            "token_percent = 101",
+            "snapshot_every = '0s'",
+        ] {
+            let (key, _) = text.split_once(' ').unwrap();
+            let error = check(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`ocsp.{key}` ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_a_number_or_auto() {
+        assert_eq!(check("batch = 'auto'").unwrap().batch, None);
+        assert_eq!(check("batch = 8").unwrap().batch, NonZeroUsize::new(8));
+        for bad in ["batch = 0", "batch = 'many'", "batch = -1"] {
+            assert!(toml::from_str::<OcspConfig>(bad).is_err(), "{bad}");
+        }
     }
 }

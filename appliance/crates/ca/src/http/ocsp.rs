@@ -20,6 +20,7 @@ use jiff::SignedDuration;
 use mesh::{Body, BodyLimits, Problem, ProblemType, wire};
 use model::Timestamp;
 
+use super::conditional::knows;
 use crate::ocsp::{Begun, Keep, OcspAnswer, Responder};
 
 /// Time for the body of a query, which is small.
@@ -92,7 +93,7 @@ async fn get(responder: Data<Responder>, request: HttpRequest) -> Result<HttpRes
         return Ok(response);
     };
     let entity = Entity::of(&answer, keep);
-    let mut response = if entity.is_known(request.headers()) {
+    let mut response = if knows(request.headers(), &entity.tag, keep.since) {
         // RFC 9110, 15.4.5.
         HttpResponse::new(StatusCode::NOT_MODIFIED)
     } else {
@@ -173,25 +174,6 @@ impl Entity {
         }
     }
 
-    /// Tells whether the client has it (RFC 9110, 13.2.2): by its tag, or, where
-    /// it names none, by its time.
-    fn is_known(&self, headers: &HeaderMap) -> bool {
-        let mut tags = headers.get_all(header::IF_NONE_MATCH).peekable();
-        if tags.peek().is_some() {
-            return tags
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .map(str::trim)
-                // RFC 9110, 13.1.2: compared weakly.
-                .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.tag);
-        }
-        headers
-            .get(header::IF_MODIFIED_SINCE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.parse::<HttpDate>().ok())
-            .is_some_and(|since| self.since <= SystemTime::from(since))
-    }
-
     /// Writes the headers of RFC 9919, 5.2.
     fn describe(&self, headers: &mut HeaderMap, max_age: u64) {
         let lines = [
@@ -232,56 +214,7 @@ impl Responder {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-
     use super::*;
-
-    /// An answer from noon on.
-    fn entity() -> Entity {
-        let since: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
-        let keep = Keep {
-            since,
-            until: since + SignedDuration::from_hours(1),
-        };
-        let answer = OcspAnswer::error(pki::ocsp::ErrorStatus::TryLater);
-        Entity::of(&answer, keep)
-    }
-
-    /// Tells whether a client that sends this header has the answer.
-    fn is_known(name: &str, value: &str) -> bool {
-        let request = TestRequest::get()
-            .insert_header((name, value))
-            .to_http_request();
-        entity().is_known(request.headers())
-    }
-
-    #[test]
-    fn a_tag_counts_before_a_time() {
-        let tag = entity().tag;
-        for known in [
-            tag.as_str(),
-            &format!("W/{tag}"),
-            &format!("\"x\", {tag}"),
-            "*",
-        ] {
-            assert!(is_known("if-none-match", known), "{known}");
-        }
-        assert!(!is_known("if-none-match", "\"x\""));
-        assert!(is_known(
-            "if-modified-since",
-            "Wed, 25 Nov 2026 12:00:00 GMT"
-        ));
-        assert!(!is_known(
-            "if-modified-since",
-            "Wed, 25 Nov 2026 11:59:59 GMT"
-        ));
-        assert!(!is_known("if-modified-since", "yesterday"));
-        let both = TestRequest::get()
-            .insert_header(("if-none-match", "\"x\""))
-            .insert_header(("if-modified-since", "Wed, 25 Nov 2026 12:00:00 GMT"))
-            .to_http_request();
-        assert!(!entity().is_known(both.headers()));
-    }
 
     #[test]
     fn a_media_type_may_have_parameters() {

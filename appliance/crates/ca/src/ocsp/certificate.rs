@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hsm_keystore::{KeyStore, PrivateKey};
+use hsm_keystore::PrivateKey;
 use jiff::SignedDuration;
 use mesh::csr::{self, CsrContent};
 use model::{ProfileName, RequestId};

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use hsm_keystore::Priority;
-use jiff::SignedDuration;
 use model::{SerialNumber, Timestamp};
 use pki::ocsp::{CertId, CertStatus};
 use tokio::time::sleep;
@@ -413,6 +412,8 @@ impl Responder {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]
