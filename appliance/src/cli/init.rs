@@ -122,17 +122,10 @@ async fn perform(config: &Config) -> Result<Report, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ceremony = hold(config, &keystores, &store, &clock).await?;
     let opened = || "open the CA that was made".to_owned();
-    let certificates =
-        AuthorityCertificates::read(&config.ca, keystore.as_ref()).trying(opened)?;
-    let publication = publication(
-        config,
-        &store,
-        &clock,
-        certificates,
-        OcspMetrics::default(),
-    )
-    .await
-    .trying(opened)?;
+    let certificates = AuthorityCertificates::read(&config.ca, keystore.as_ref()).trying(opened)?;
+    let publication = publication(config, &store, &clock, certificates, OcspMetrics::default())
+        .await
+        .trying(opened)?;
     let ca = Ca::open(CaParts {
         config: config.ca.clone(),
         keystore,
