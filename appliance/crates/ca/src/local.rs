@@ -74,41 +74,6 @@ impl LocalClient {
                 .map_err(|error| refused(&Problem::internal(error), None))?,
         })
     }
-
-    /// Revokes a certificate.
-    pub(crate) async fn revoke(
-        &self,
-        request: &RevokeRequest,
-    ) -> Result<RevocationRecord, CaClientError> {
-        let outcome = Arc::clone(&self.0).revoke(request.clone(), self.by()?);
-        outcome.await.map_err(not_revoked)
-    }
-
-    /// Revokes a key and all its certificates.
-    pub(crate) async fn revoke_key(
-        &self,
-        request: &RevokeKeyRequest,
-    ) -> Result<KeyRevocation, CaClientError> {
-        let outcome = Arc::clone(&self.0).revoke_key(request.clone(), self.by()?);
-        outcome.await.map_err(not_revoked)
-    }
-
-    /// Lists what is revoked.
-    pub(crate) async fn revocations(
-        &self,
-        filter: &RevocationFilter,
-    ) -> Result<RevocationPage, CaClientError> {
-        self.0.list_revocations(filter).await.map_err(not_revoked)
-    }
-
-    /// Takes revocations over from elsewhere.
-    pub(crate) async fn import_revocations(
-        &self,
-        import: &RevocationImport,
-    ) -> Result<ImportOutcome, CaClientError> {
-        let outcome = Arc::clone(&self.0).import_revocations(import.clone(), self.by()?);
-        outcome.await.map_err(not_revoked)
-    }
 }
 
 #[async_trait]
@@ -213,5 +178,30 @@ impl CaClient for LocalClient {
 
     async fn status(&self) -> Result<CaStatus, CaClientError> {
         Ok(self.0.status())
+    }
+
+    async fn revoke(&self, request: &RevokeRequest) -> Result<RevocationRecord, CaClientError> {
+        let outcome = Arc::clone(&self.0).revoke(request.clone(), self.by()?);
+        outcome.await.map_err(not_revoked)
+    }
+
+    async fn revoke_key(&self, request: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError> {
+        let outcome = Arc::clone(&self.0).revoke_key(request.clone(), self.by()?);
+        outcome.await.map_err(not_revoked)
+    }
+
+    async fn revocations(
+        &self,
+        filter: &RevocationFilter,
+    ) -> Result<RevocationPage, CaClientError> {
+        self.0.list_revocations(filter).await.map_err(not_revoked)
+    }
+
+    async fn import_revocations(
+        &self,
+        import: &RevocationImport,
+    ) -> Result<ImportOutcome, CaClientError> {
+        let outcome = Arc::clone(&self.0).import_revocations(import.clone(), self.by()?);
+        outcome.await.map_err(not_revoked)
     }
 }

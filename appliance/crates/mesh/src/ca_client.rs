@@ -4,7 +4,6 @@ mod http;
 mod source;
 
 use std::error::Error as _;
-use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,8 +11,9 @@ use model::{IdempotencyKey, Identity, ProfileName, RequestId, SerialNumber};
 
 use crate::problem::ProblemType;
 use crate::wire::{
-    self, CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ProblemDocument,
-    ProfileList, RevocationRecord,
+    self, CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ImportOutcome,
+    KeyRevocation, ProblemDocument, ProfileList, RevocationFilter, RevocationImport,
+    RevocationPage, RevocationRecord, RevokeKeyRequest, RevokeRequest,
 };
 
 pub use http::{HttpCaClient, Persistence};
@@ -21,7 +21,7 @@ pub use source::{CrlAnswer, CrlRequest, CrlScope, FetchedCrl, RevocationSource, 
 
 /// What a CA does for its peers.
 #[async_trait]
-pub trait CaClient: Send + Sync + fmt::Debug {
+pub trait CaClient: RevocationSource {
     /// Has a certificate signed.
     ///
     /// # Errors
@@ -62,6 +62,42 @@ pub trait CaClient: Send + Sync + fmt::Debug {
     ///
     /// As for [`sign`](Self::sign).
     async fn status(&self) -> Result<CaStatus, CaClientError>;
+
+    /// Orders that one certificate no longer counts, or is released from hold.
+    ///
+    /// # Errors
+    ///
+    /// `Refused`: `serial-unknown`, `already-revoked` (with the
+    /// [first record](CaClientError::first_revocation)), `not-on-hold`,
+    /// `bad-revocation-reason`, `revocation-forbidden`. `Unreachable` or
+    /// `Unavailable` when there was no answer: asking again changes nothing that
+    /// was recorded.
+    async fn revoke(&self, request: &RevokeRequest) -> Result<RevocationRecord, CaClientError>;
+
+    /// Orders that a key and all its certificates no longer count.
+    ///
+    /// # Errors
+    ///
+    /// As for [`revoke`](Self::revoke).
+    async fn revoke_key(&self, request: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError>;
+
+    /// Lists revocations, a page at a time.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sign`](Self::sign).
+    async fn revocations(&self, filter: &RevocationFilter)
+    -> Result<RevocationPage, CaClientError>;
+
+    /// Records revocations from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sign`](Self::sign).
+    async fn import_revocations(
+        &self,
+        import: &RevocationImport,
+    ) -> Result<ImportOutcome, CaClientError>;
 }
 
 /// What is to be signed, and how.

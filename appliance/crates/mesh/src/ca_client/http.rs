@@ -301,38 +301,16 @@ impl CaClient for HttpCaClient {
     async fn status(&self) -> Result<CaStatus, CaClientError> {
         self.json(self.request(Method::GET, &["status"])).await
     }
-}
 
-impl HttpCaClient {
-    /// Orders that one certificate no longer counts, or is released from hold.
-    ///
-    /// # Errors
-    ///
-    /// `Refused`: `serial-unknown`, `already-revoked` (with the
-    /// [first record](CaClientError::first_revocation)), `not-on-hold`,
-    /// `bad-revocation-reason`, `revocation-forbidden`; or there was no answer.
-    pub async fn revoke(&self, request: &RevokeRequest) -> Result<RevocationRecord, CaClientError> {
+    async fn revoke(&self, request: &RevokeRequest) -> Result<RevocationRecord, CaClientError> {
         self.order(&RevokeBody::from(request)).await
     }
 
-    /// Orders that a key and all its certificates no longer count.
-    ///
-    /// # Errors
-    ///
-    /// As for [`revoke`](Self::revoke).
-    pub async fn revoke_key(
-        &self,
-        request: &RevokeKeyRequest,
-    ) -> Result<KeyRevocation, CaClientError> {
+    async fn revoke_key(&self, request: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError> {
         self.order(&RevokeBody::from(request)).await
     }
 
-    /// Lists revocations, a page at a time.
-    ///
-    /// # Errors
-    ///
-    /// As for [`sign`](CaClient::sign).
-    pub async fn revocations(
+    async fn revocations(
         &self,
         filter: &RevocationFilter,
     ) -> Result<RevocationPage, CaClientError> {
@@ -340,19 +318,16 @@ impl HttpCaClient {
             .await
     }
 
-    /// Records revocations from elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// As for [`sign`](CaClient::sign).
-    pub async fn import_revocations(
+    async fn import_revocations(
         &self,
         import: &RevocationImport,
     ) -> Result<ImportOutcome, CaClientError> {
         self.json(self.request(Method::POST, &["revocations"]).json(import))
             .await
     }
+}
 
+impl HttpCaClient {
     /// Has every CRL of the issuing authority issued anew.
     ///
     /// # Errors

@@ -127,7 +127,7 @@ impl<'a> Following<'a> {
                         Round::Unchanged => {
                             self.checker.note_freshness();
                             // A CA that does not hold answers back is spared.
-                            if asked.elapsed() >= wait / 2 {
+                            if asked.elapsed() >= HELD_BACK.min(wait) {
                                 Duration::ZERO
                             } else {
                                 jittered(refresh)
@@ -247,6 +247,9 @@ impl Failure {
         }
     }
 }
+
+/// An answer that took so long was held back, if not as long as asked.
+const HELD_BACK: Duration = Duration::from_secs(1);
 
 /// Least time between two CRLs: revocations in a row share one.
 const SPACING: Duration = Duration::from_millis(50);

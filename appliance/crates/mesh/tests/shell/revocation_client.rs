@@ -9,7 +9,7 @@ use mesh::wire::{
     RevokeKeyRequest, RevokeOrder, RevokeRequest, RevokeTarget,
 };
 use mesh::{
-    CaClientError, CrlAnswer, CrlRequest, CrlScope, FetchedCrl, HttpCaClient, JsonBody,
+    CaClient, CaClientError, CrlAnswer, CrlRequest, CrlScope, FetchedCrl, HttpCaClient, JsonBody,
     Persistence, Problem, ProblemType, RevocationSource,
 };
 use model::RevocationReason;
