@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::web::Bytes;
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
+use bytes::Bytes;
 use model::{IssuerId, Timestamp};
 use std::sync::Arc;
 use tokio::sync::watch;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 use model::IssuerId;
 use pki::certificate::Certificate;
 use store::CrlRecord;

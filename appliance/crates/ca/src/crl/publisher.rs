@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix_web::web::Bytes;
 use aws_lc_rs::digest;
+use bytes::Bytes;
 use hsm_keystore::{Priority, PrivateKey, SignJob, SignatureScheme};
 use jiff::SignedDuration;
 use model::{Clock, IssuerId, NodePrefix, Timestamp};
@@ -568,9 +568,11 @@ impl Publisher {
         let place = match kind {
             CrlKind::Shard(_) => kind,
             // RFC 5280, 6.3.3 (b)(2)(i): a full CRL that names its place would not
-            // count for certificates that name their shard's. Deltas are as their
-            // base.
-            CrlKind::Whole | CrlKind::Delta if !self.parts.root && history.largest() > 0 => {
+            // count for certificates that name their shard's, or none, as a root's.
+            // Deltas are as their base.
+            CrlKind::Whole | CrlKind::Delta
+                if self.parts.root || history.largest() > 0 || !self.parts.config.issuing_point =>
+            {
                 return None;
             }
             CrlKind::Whole | CrlKind::Delta => CrlKind::Whole,

@@ -1,6 +1,6 @@
 //! What a query is answered: bytes, and how long caches may keep them.
 
-use actix_web::web::Bytes;
+use bytes::Bytes;
 use model::Timestamp;
 use pki::ocsp::{CertStatus, ErrorStatus};
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
 use model::{SerialNumber, Timestamp};
-use pki::ocsp::{CertIdHash, CertStatus, ReadyAnswer, SignedResponse};
+use pki::ocsp::{CertIdHash, ReadyAnswer, SignedResponse};
 
 /// Certificates and what is ready to be answered about them.
 #[derive(Debug)]
@@ -141,15 +141,6 @@ impl Held {
         match self {
             Self::Batched { batch, .. } => batch.superseded.load(Ordering::Relaxed),
             Self::Nothing | Self::Own { .. } => false,
-        }
-    }
-
-    /// Tells whether it says that the certificate is revoked.
-    pub(crate) fn is_revoked(&self) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Own { answer, .. } => matches!(answer.status(), CertStatus::Revoked { .. }),
-            Self::Batched { revoked, .. } => *revoked,
         }
     }
 }

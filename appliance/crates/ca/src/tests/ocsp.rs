@@ -46,8 +46,10 @@ struct Answering {
     address: SocketAddr,
     /// Stops the listener.
     handle: ServerHandle,
-    /// The listener and the responder's own work.
-    tasks: Vec<JoinHandle<()>>,
+    /// The listener.
+    serving: JoinHandle<()>,
+    /// The responder's own work.
+    working: Option<JoinHandle<()>>,
 }
 
 /// `[ca]` under which the clock may move.
@@ -57,9 +59,7 @@ impl Answering {
     /// Starts a new installation; `text` goes into `[ca.ocsp]`.
     async fn start(text: &str) -> Self {
         let installation = Installation::ready(&format!("{ANY_CLOCK}[ocsp]\n{text}")).await;
-        let answering = Self::over(installation).await;
-        answering.run();
-        answering.signs().await
+        Self::over(installation).await.run().signs().await
     }
 
     /// Opens CA and responder, which asks no token yet, and serves it.
@@ -111,14 +111,15 @@ impl Answering {
             responder,
             address: server.local_addr(),
             handle: server.handle(),
-            tasks: vec![tokio::spawn(async move { server.run().await.unwrap() })],
+            serving: tokio::spawn(async move { server.run().await.unwrap() }),
+            working: None,
         }
     }
 
     /// Lets the responder do its own work.
-    fn run(&self) -> &Self {
+    fn run(mut self) -> Self {
         let (responder, ca) = (Arc::clone(&self.responder), Arc::clone(&self.ca));
-        drop(tokio::spawn(responder.run(ca)));
+        self.working = Some(tokio::spawn(responder.run(ca)));
         self
     }
 
@@ -133,10 +134,13 @@ impl Answering {
 
     /// Stops the listener; gives back what a next start finds.
     async fn stop(self) -> Installation {
-        self.handle.stop();
-        for task in self.tasks {
-            task.await.unwrap();
+        if let Some(working) = self.working {
+            working.abort();
+            // It ends by that alone.
+            assert!(working.await.unwrap_err().is_cancelled());
         }
+        self.handle.stop();
+        self.serving.await.unwrap();
         self.installation
     }
 
@@ -241,6 +245,23 @@ impl Answering {
         .await;
     }
 
+    /// Makes a client of plain HTTP.
+    fn client(&self) -> reqwest::Client {
+        let root = self.ca.authorities().root().der().to_vec();
+        // There is no TLS here, and yet no client without.
+        let tls = mesh::ClientTls {
+            anchors: vec![root.into()],
+            identity: None,
+            expected: None,
+            staple: mesh::StaplePolicy::default(),
+        };
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.client_config().unwrap())
+            .no_proxy()
+            .build()
+            .unwrap()
+    }
+
     /// Returns the address of a path.
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
@@ -269,24 +290,6 @@ fn produced_at(answer: &OcspAnswer) -> Timestamp {
         OcspResponse::Basic(response) => response.produced_at(),
         OcspResponse::Refused(status) => panic!("{status:?}"),
     }
-}
-
-/// Makes a client of plain HTTP.
-fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(
-            mesh::ClientTls {
-                anchors: Vec::new(),
-                identity: None,
-                expected: None,
-                staple: mesh::StaplePolicy::default(),
-            }
-            .client_config()
-            .unwrap(),
-        )
-        .no_proxy()
-        .build()
-        .unwrap()
 }
 
 /// Opens what an installation left, without letting the responder have its token.

@@ -8,7 +8,7 @@ use model::RevocationReason;
 use pki::ocsp::CertIdHash;
 
 use super::super::requests::openssl;
-use super::{Answering, client};
+use super::Answering;
 
 /// Runs `openssl ocsp` and returns all that it said, both streams.
 async fn openssl_ocsp(answering: &Answering, arguments: &[&str]) -> String {
@@ -113,7 +113,7 @@ async fn a_get_is_answered_as_caches_want_it() {
     let leaf = answering.issue("a.example").await;
     let directory = answering.write_certificates(&leaf);
     answering.is_ready().await;
-    let client = client();
+    let client = answering.client();
     let request = answering.request(CertIdHash::Sha1, &[leaf.serial()], None);
     let url = answering.url(&format!("/ocsp/{}", STANDARD.encode(&request)));
     let response = client.get(&url).send().await.unwrap();

@@ -40,9 +40,7 @@ async fn its_key_and_certificate_are_kept_over_restarts() {
     let answering = Answering::start("").await;
     let expires = answering.responder.status().certificate_expires;
     let installation = answering.stop().await;
-    let again = Answering::over(installation).await;
-    again.run();
-    let again = again.signs().await;
+    let again = Answering::over(installation).await.run().signs().await;
     assert_eq!(again.responder.status().certificate_expires, expires);
     again.stop().await;
 }
