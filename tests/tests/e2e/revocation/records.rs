@@ -150,7 +150,7 @@ fn shards_and_deltas_say_what_the_whole_list_says() {
     let module = token.module().to_owned();
     let ca = chancery_tests::Builder::on_token(&token, &module)
         .keeping(token)
-        .sections("[ca.crl]\nshards = 3\ndelta_interval = \"1h\"\n")
+        .sections("[ca.crl]\nshards = 3\ninterval = \"6h\"\nvalidity = \"12h\"\ndelta_interval = \"10m\"\n")
         .start()
         .unwrap();
     for number in 0..4 {
