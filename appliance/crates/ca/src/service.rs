@@ -78,6 +78,8 @@ impl CaService {
         let kept_staple = enrolment.chain_file.with_extension("ocsp");
         let enrolled = enrolment.obtain().await?;
         let identity = enrolled.tls_identity()?;
+        // Before anyone asks, and before the CA's own certificate is stapled.
+        ca.publication.responder.prepare(&ca).await;
         let answering = Arc::clone(&ca.publication.responder).run(Arc::clone(&ca));
         let responder = Background::spawn(answering);
         let mut stapler = Stapler::new(StaplerParts {
