@@ -45,10 +45,10 @@ fn hash(serial: &[u8]) -> u64 {
     };
     let (rest, low) = serial.split_at(serial.len().saturating_sub(8));
     let (_, high) = rest.split_at(rest.len().saturating_sub(8));
-    let mixed = word(low) ^ word(high).rotate_left(32);
-    // Fibonacci hashing (Knuth, 6.4), folded so that all bits reach the low ones.
-    let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ mixed >> 32)
+    // Two odd constants, so that equal halves do not cancel out (Fibonacci hashing,
+    // Knuth, 6.4), then folded so that all bits reach the low ones.
+    let mixed = word(low)
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .rotate_left(20)
+        .wrapping_add(word(high).wrapping_mul(0xbf58_476d_1ce4_e5b9));
+    (mixed ^ mixed >> 32).wrapping_mul(0x94d0_49bb_1331_11eb)
 }
