@@ -15,7 +15,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use chancery_tests::{Builder, KeyKind, Request};
-    use model::RevocationReason;
+    use model::{NodePrefix, RevocationReason, SerialNumber};
     use pki::algorithm::{HashAlgorithm, SignatureAlgorithm};
     use pki::certificate::Certificate;
     use pki::crl::{self, CoveredKinds, CrlNumber, CrlPlan, IssuingPoint};
@@ -143,22 +143,18 @@ mod tests {
     }
 
     impl Revocation {
-        /// Takes issuer and serial numbers from certificates, the issuer's among them.
-        fn of(certificates_der: &[Vec<u8>]) -> Self {
-            let certificates: Vec<Certificate> = certificates_der
-                .iter()
-                .map(|der| Certificate::from_der(der).unwrap())
-                .collect();
-            let now = certificates[0].not_before();
+        /// Makes some of every kind, of an issuer of their own.
+        fn new() -> Self {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let issuer = params.self_signed(&key).unwrap();
+            let issuer = &Certificate::from_der(issuer.der()).unwrap();
+            let now = issuer.not_before();
             let later = now + Duration::from_secs(86_400);
-            let mut serials: Vec<_> = certificates.iter().map(Certificate::serial).collect();
-            // Chains have the issuer's certificate in common.
-            serials.sort();
-            serials.dedup();
-            let issuer = certificates
-                .iter()
-                .find(|one| one.extensions().basic_constraints.is_some_and(|it| it.ca))
-                .unwrap();
+            let serials: Vec<_> = (1..=6)
+                .map(|number| SerialNumber::from_random(NodePrefix::default(), [number; 16]))
+                .collect();
             let algorithm = SignatureAlgorithm::Ecdsa(HashAlgorithm::Sha256);
             let facts =
                 IssuerFacts::from_certificate(issuer, algorithm, IssuerUrls::default()).unwrap();
@@ -235,6 +231,14 @@ mod tests {
     }
 
     #[test]
+    fn no_crl_and_no_ocsp_make_their_parsers_panic() {
+        let revocation = Revocation::new();
+        run("crl", &revocation.crls);
+        run("ocsp_request", &revocation.requests);
+        run("ocsp_response", &revocation.responses);
+    }
+
+    #[test]
     fn no_request_makes_its_parser_panic() {
         let seeds: Vec<_> = requests()
             .iter()
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn no_certificate_no_revocation_and_no_journal_make_their_parsers_panic() {
+    fn no_certificate_and_no_journal_make_their_parsers_panic() {
         let mut ca = Builder::on_files().start().unwrap();
         let mut certificates = Vec::new();
         for request in requests().iter().take(2) {
@@ -288,10 +292,6 @@ mod tests {
             Certificate::from_der(der).unwrap();
         }
         run("certificate", &ders);
-        let revocation = Revocation::of(&ders);
-        run("crl", &revocation.crls);
-        run("ocsp_request", &revocation.requests);
-        run("ocsp_response", &revocation.responses);
         let verified = store::verify(&ca.state_dir().join("ca")).unwrap();
         assert!(
             verified.frames >= 4,
