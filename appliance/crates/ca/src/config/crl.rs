@@ -47,7 +47,7 @@ impl Default for CrlConfig {
         Self {
             interval: SignedDuration::from_hours(1),
             validity: SignedDuration::from_hours(72),
-            on_revocation: OnRevocation::After(SignedDuration::from_secs(1)),
+            on_revocation: OnRevocation::After(SignedDuration::from_millis(250)),
             shards: 0,
             issuing_point: true,
             delta_interval: None,
