@@ -227,7 +227,11 @@ fn start_telemetry(
             "choose another port: [telemetry] listen, or CHANCERY__TELEMETRY__LISTEN".to_owned()
         })?;
     let handle = server.handle();
-    Ok(Running::spawn("telemetry", move || handle.stop(), server.run()))
+    Ok(Running::spawn(
+        "telemetry",
+        move || handle.stop(),
+        server.run(),
+    ))
 }
 
 /// Opens the keystore; waits for a token that is away, and says so on
