@@ -88,8 +88,10 @@ pub(super) struct Base {
 /// Why CRLs are issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// It is time, somebody ordered it, or what was kept is not the last one.
+    /// It is time, or somebody ordered it: deltas add to this one from now on.
     Due,
+    /// Something changed, or what was kept is not the last one.
+    Wanted,
     /// A revocation; one that reflects this change already will do.
     Change(u64),
 }
@@ -103,6 +105,9 @@ struct Batch {
     /// The number of the full one, which its delta shares (RFC 5280, 5.2.3).
     whole_number: Option<u64>,
 }
+
+/// How much longer than it worked the publisher rests.
+const REST: u32 = 4;
 
 /// Time between looks at the clock: somebody may have set it.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -185,8 +190,19 @@ impl Publisher {
                 continue;
             }
             let all: BTreeSet<_> = wanted.union(&due).copied().collect();
-            match self.publish(&all, Cause::Due).await {
-                Ok(()) => failures = 0,
+            // Deltas add to what came by the clock, not to what a revocation brought.
+            let cause = if due.contains(&CrlKind::Whole) {
+                Cause::Due
+            } else {
+                Cause::Wanted
+            };
+            let began = Instant::now();
+            match self.publish(&all, cause).await {
+                Ok(()) => {
+                    failures = 0;
+                    // Large CRLs come less often, whatever is revoked meanwhile.
+                    tokio::time::sleep(began.elapsed() * REST).await;
+                }
                 Err(_) => {
                     failures += 1;
                     let wait = backoff(failures);
