@@ -51,6 +51,11 @@ impl FromRequest for RequestContext {
 #[error("the request did not pass the shell")]
 struct OutsideShell;
 
+/// What logs and metrics call a request, where its handler says so: put among the
+/// request's extensions. Without it they name the route that matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteName(pub &'static str);
+
 /// The middleware of one listener.
 #[derive(Debug, Clone)]
 pub(crate) struct Shell(Arc<Settings>);
@@ -317,8 +322,15 @@ impl Exchange {
             }
         };
         let (request, response) = response.into_parts();
-        let route = request.match_pattern();
-        let route = route.as_deref().unwrap_or(UNMATCHED);
+        let named = request.extensions().get::<RouteName>().copied();
+        let pattern = match named {
+            Some(_) => None,
+            None => request.match_pattern(),
+        };
+        let route = named
+            .map(|RouteName(name)| name)
+            .or(pattern.as_deref())
+            .unwrap_or(UNMATCHED);
         let stated = response
             .error()
             .and_then(|error| error.as_error::<Problem>());
