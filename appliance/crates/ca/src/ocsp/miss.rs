@@ -139,11 +139,10 @@ impl Awaited {
                     .await
             }
         };
-        let source = match answer.said {
-            Said::Good | Said::Revoked | Said::Unknown | Said::Several => Source::Signed,
-            Said::Malformed | Said::Unauthorized | Said::TryLater | Said::Failed => {
-                Source::Unsigned
-            }
+        let source = if answer.said.is_signed() {
+            Source::Signed
+        } else {
+            Source::Unsigned
         };
         responder.metrics.answered(answer.said, source);
         answer
