@@ -56,8 +56,8 @@ pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
         // In turn, so that what else the machine does hits both alike.
         let (mut limit, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..3 {
-            limit.push(load(bare_address, asking, true, plan.time / 2, used_here)?);
-            ours.push(load(asker.address, asking, true, plan.time / 2, || {
+            limit.push(load(bare_address, asking, plan.time / 2, used_here)?);
+            ours.push(load(asker.address, asking, plan.time / 2, || {
                 used_by(server)
             })?);
         }

@@ -62,7 +62,7 @@ pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
         .collect::<Result<Vec<_>, _>>()?;
     let server = ca.service().map_or(0, |service| service.id());
     let asking = Asking::Get(&paths);
-    let rate = load(asker.address, asking, true, plan.time, || used_by(server))?;
+    let rate = load(asker.address, asking, plan.time, || used_by(server))?;
     println!("| GETs all over them, a second | {:.0} |", rate.per_second);
     let began = Instant::now();
     ca.stop()?;

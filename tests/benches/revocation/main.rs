@@ -12,6 +12,8 @@ mod cached;
 mod cpu;
 mod crl;
 mod fill;
+#[path = "../issuance/floor.rs"]
+mod floor;
 mod held;
 #[path = "../issuance/load.rs"]
 mod load;
@@ -73,7 +75,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         keep("cached", cached::measure(plan)?);
     }
     if wants("on-demand") {
-        keep("on_demand", on_demand::measure(plan)?);
+        let floor = floor::measure(plan)?;
+        keep("floor", floor.to_json());
+        keep("on_demand", on_demand::measure(plan, &floor)?);
     }
     if wants("replace") {
         keep("replace", replace::measure(plan)?);

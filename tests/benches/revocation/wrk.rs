@@ -34,13 +34,12 @@ const CONNECTIONS: usize = 32;
 pub(crate) fn load(
     address: SocketAddr,
     asking: Asking<'_>,
-    keep_alive: bool,
     time: Duration,
     cpu: impl Fn() -> Duration,
 ) -> Result<Rate, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("ask.lua");
-    fs::write(&script, lua(asking, keep_alive)?)?;
+    fs::write(&script, lua(asking)?)?;
     let one = |seconds: u64| {
         run(Command::new("wrk")
             .args(["--threads", "2", "--timeout", "10s"])
@@ -71,7 +70,7 @@ pub(crate) fn load(
 }
 
 /// Writes wrk's script.
-fn lua(asking: Asking<'_>, keep_alive: bool) -> Result<String, std::fmt::Error> {
+fn lua(asking: Asking<'_>) -> Result<String, std::fmt::Error> {
     let mut script = String::from("local asked = {}\n");
     let (method, media_type) = match asking {
         Asking::Get(paths) => {
@@ -88,13 +87,12 @@ fn lua(asking: Asking<'_>, keep_alive: bool) -> Result<String, std::fmt::Error> 
             ("POST", "\"application/ocsp-request\"")
         }
     };
-    let close = if keep_alive { "nil" } else { "\"close\"" };
     write!(
         script,
         "local messages = {{}}\n\
          function init(args)\n\
            for place, one in ipairs(asked) do\n\
-             local headers = {{ [\"Content-Type\"] = {media_type}, [\"Connection\"] = {close} }}\n\
+             local headers = {{ [\"Content-Type\"] = {media_type} }}\n\
              messages[place] = wrk.format(\"{method}\", one[1], headers, one[2])\n\
            end\n\
          end\n\
