@@ -22,7 +22,7 @@ use std::time::Instant;
 use jiff::SignedDuration;
 use mesh::wire::{self, RevokeRequest, RevokeTarget};
 use model::{Identity, IssuerId, RequestId, RevocationReason, SerialNumber, Timestamp};
-use store::{CertificateRecord, Revocation, RevocationRecord, Revoked};
+use store::{CertificateRecord, ForeignRevocation, Revocation, RevocationRecord, Revoked};
 use tracing::{info, warn};
 
 pub use refusal::RevokeRefusal;
@@ -40,6 +40,32 @@ pub struct RevokedBy {
     pub requester: Requester,
     /// The request.
     pub request_id: RequestId,
+}
+
+/// What an order to revoke is about.
+enum Target {
+    /// A certificate, or an intent, of the journal.
+    Own(Box<CertificateRecord>),
+    /// What was imported about a certificate that is not in the journal.
+    Foreign(RevocationRecord),
+}
+
+impl Target {
+    /// Returns its serial number.
+    fn serial(&self) -> &SerialNumber {
+        match self {
+            Self::Own(known) => &known.intent.serial,
+            Self::Foreign(before) => &before.current.serial,
+        }
+    }
+
+    /// Returns what the journal knows of the certificate.
+    fn own(&self) -> Option<&CertificateRecord> {
+        match self {
+            Self::Own(known) => Some(known),
+            Self::Foreign(_) => None,
+        }
+    }
 }
 
 impl RevokedBy {
@@ -80,8 +106,11 @@ impl Ca {
         let began = Instant::now();
         // 1: may the peer?
         self.check_call(by, Call::Revoke)?;
-        let (serial, known) = self.find_target(&request.target).await?;
-        self.check_owner(by, &known, request.reason)?;
+        let target = self.find_target(&request.target, by).await?;
+        if let Target::Own(known) = &target {
+            self.check_owner(by, known, request.reason)?;
+        }
+        let serial = target.serial().clone();
 
         // 2: the entry and the time.
         let revocation = self.checked(&serial, request.reason, request.invalidity_date, by)?;
@@ -89,7 +118,17 @@ impl Ca {
         // 3 and 4: disk and memory.
         let store = &self.store;
         let under_way = self.publication.revocations.begin(store.status().sequence);
-        let record = store.revoke(revocation).await?;
+        let record = match &target {
+            Target::Own(_) => store.revoke(revocation).await?,
+            Target::Foreign(before) => {
+                let foreign = ForeignRevocation {
+                    issuer: before.issuer.clone(),
+                    not_after: before.current.not_after,
+                    revocation,
+                };
+                store.import_revocation(foreign).await?
+            }
+        };
         let revision = self.remember(&record);
         drop(under_way);
         self.certifier.metrics.revoked(request.reason.as_str());
@@ -107,7 +146,7 @@ impl Ca {
             "{} certificate {serial}",
             did(request.reason)
         );
-        Ok(to_wire(&record, Some(&known)))
+        Ok(to_wire(&record, target.own()))
     }
 
     /// Lets a requester make a call its role is granted.
@@ -129,11 +168,13 @@ impl Ca {
             || (call == Call::Revoke && grants.allows_call(peer.role, Call::RevokeAny))
     }
 
-    /// Finds the certificate that is meant.
+    /// Finds the certificate that is meant: one of ours, else, for who may revoke
+    /// everyone's, one whose revocation was imported.
     async fn find_target(
         &self,
         target: &RevokeTarget,
-    ) -> Result<(SerialNumber, CertificateRecord), RevokeRefusal> {
+        by: &RevokedBy,
+    ) -> Result<Target, RevokeRefusal> {
         let serial = match target {
             RevokeTarget::Serial(serial) => serial.clone(),
             RevokeTarget::Certificate(der) => pki::certificate::Certificate::from_der(der)?
@@ -143,13 +184,37 @@ impl Ca {
         let unknown = || RevokeRefusal::SerialUnknown {
             serial: serial.clone(),
         };
-        let known = self.store.certificate(&serial).await?.ok_or_else(unknown)?;
+        let Some(known) = self.store.certificate(&serial).await? else {
+            // Whose certificate it is, only its revocation says.
+            return match target {
+                RevokeTarget::Serial(serial) if self.check_call(by, Call::RevokeAny).is_ok() => {
+                    self.find_foreign(serial).await?.ok_or_else(unknown)
+                }
+                RevokeTarget::Serial(_) | RevokeTarget::Certificate(_) => Err(unknown()),
+            };
+        };
         if let RevokeTarget::Certificate(der) = target
             && known.certificate_der() != Some(der.as_slice())
         {
             return Err(unknown());
         }
-        Ok((serial, known))
+        Ok(Target::Own(Box::new(known)))
+    }
+
+    /// Finds an imported revocation: a hold has to end some day. Where both
+    /// authorities have one, the one on hold is meant, else the issuing one's.
+    async fn find_foreign(&self, serial: &SerialNumber) -> Result<Option<Target>, RevokeRefusal> {
+        let mut found: Option<RevocationRecord> = None;
+        for issuer in [&self.authorities.issuing.id, &self.authorities.root_id] {
+            let Some(record) = self.store.revocation(issuer, serial).await? else {
+                continue;
+            };
+            if record.current.reason == RevocationReason::CertificateHold {
+                return Ok(Some(Target::Foreign(record)));
+            }
+            found.get_or_insert(record);
+        }
+        Ok(found.map(Target::Foreign))
     }
 
     /// Lets a peer revoke what is its own, and release what it put on hold.

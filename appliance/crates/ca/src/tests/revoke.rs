@@ -351,6 +351,46 @@ async fn a_file_cas_list_is_taken_over_and_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_imported_hold_is_lifted_or_made_final_by_operators() {
+    let installation = Installation::ready("").await;
+    let served = Served::start(&installation).await;
+    let operator = served.client(&installation, "operator/alice").await;
+    let acme = served.client(&installation, "service:acme/a").await;
+    let (lifted, ended) = ("0a01", "0a02");
+    let import = json!({ "issuer": "issuing", "revocations": [
+        { "serial": lifted, "revoked_at": "2024-01-01T00:00:00Z", "reason": "certificateHold" },
+        { "serial": ended, "revoked_at": "2024-01-02T00:00:00Z", "reason": "certificateHold",
+          "not_after": "2030-01-01T00:00:00Z" },
+    ]});
+    let response = operator
+        .post(served.url("/revocations"))
+        .json(&import)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    // Nobody but who may revoke everything is told that it is there.
+    let order = json!({ "serial": lifted, "reason": "removeFromCRL" });
+    refused(&served, &acme, &order, ProblemType::SerialUnknown).await;
+
+    revoke(&served, &operator, &order).await;
+    let issuing = served.ca.authorities().issuing().id();
+    let revocations = served.ca.publication.revocations();
+    assert_eq!(revocations.lookup(issuing, &lifted.parse().unwrap()), None);
+    refused(&served, &operator, &order, ProblemType::NotOnHold).await;
+
+    let order = json!({ "serial": ended, "reason": "keyCompromise" });
+    let record = revoke(&served, &operator, &order).await;
+    assert_eq!(record.revoked_at, "2024-01-02T00:00:00Z".parse().unwrap());
+    assert_eq!(
+        record.not_after,
+        Some("2030-01-01T00:00:00Z".parse().unwrap())
+    );
+    refused(&served, &operator, &order, ProblemType::AlreadyRevoked).await;
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_peer_is_refused_on_its_open_connection_and_on_new_ones() {
     let installation = Installation::ready("").await;
     let served = Served::start(&installation).await;
