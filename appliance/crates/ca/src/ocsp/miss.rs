@@ -327,8 +327,13 @@ impl Responder {
             return OcspAnswer::error(ErrorStatus::InternalError);
         };
         let now = self.now();
-        let mut standings = Vec::with_capacity(request.len());
+        let mut standings: Vec<(CertId<'_>, Standing)> = Vec::with_capacity(request.len());
         for id in request.cert_ids() {
+            // RFC 6960, 4.2.1: one answer for each certificate; asked about twice,
+            // it is answered once. The limit of a request keeps this search short.
+            if standings.iter().any(|(earlier, _)| *earlier == id) {
+                continue;
+            }
             let serial = id.serial().filter(|_| issuer.hashes.matches(&id));
             let standing = match serial {
                 // RFC 6960, 2.2: unknown, most often for an issuer that is not

@@ -41,6 +41,28 @@ async fn each_certificate_of_a_request_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_asked_about_twice_is_answered_once() {
+    let answering = Answering::start("").await;
+    let (one, other) = (
+        answering.issue("a.example").await,
+        answering.issue("b.example").await,
+    );
+    for serials in [
+        &[one.serial(), one.serial()][..],
+        &[one.serial(), other.serial(), one.serial()],
+    ] {
+        let request = answering.request(CertIdHash::Sha256, serials, None);
+        let answer = answering.responder.query(&request).await;
+        let OcspResponse::Basic(response) = OcspResponse::parse(answer.der()).unwrap() else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(response.answers().count(), serials.len() - 1);
+        assert!(answering.judge(&answer, one.serial(), None).is_ok());
+    }
+    answering.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_signature_covers_several_and_a_revocation_is_still_told_at_once() {
     let answering = Answering::start("validity = '24h'\nbatch = 8\nready_hashes = ['sha1']").await;
     let mut leafs = Vec::new();
