@@ -47,11 +47,14 @@ pub(crate) enum LogFormat {
 }
 
 /// What libraries log and nobody can act on, unless the filter names them.
-const QUIET: [(&str, &str); 2] = [
+const QUIET: [(&str, &str); 3] = [
     // Calls each mechanism that it has no name for an error.
     ("cryptoki", "cryptoki::mechanism=off"),
     // Tells of threads what our own lines tell of services.
     ("actix_server", "actix_server=warn"),
+    // Calls it an error when a stranger sends what is no HTTP; such a connection
+    // is answered 400 or 431 and ended.
+    ("actix_http", "actix_http::h1::dispatcher=off"),
 ];
 
 /// Starts logging for the rest of the process.

@@ -1,6 +1,8 @@
 //! What is seen from outside: logs, request ids, metrics, health.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use chancery_tests::{Appliance, Curl, Judge, PATIENCE, Profile, Request};
 use serde_json::Value;
@@ -104,6 +106,31 @@ fn every_log_line_is_json_and_none_holds_a_secret() {
         }
         assert!(!line.contains(&pin), "the PIN is in the log: {line}");
         assert!(!line.contains("PRIVATE KEY"), "a key is in the log: {line}");
+    }
+}
+
+#[test]
+fn what_strangers_send_is_no_error_of_ours() {
+    let mut ca = Appliance::start().unwrap();
+    let url = ca.distribution_url("");
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let mut huge = b"GET /".to_vec();
+    huge.resize(200_000, b'A');
+    for (head, status) in [(&huge[..], "431"), (b"\x16\x03\x01 no HTTP\r\n\r\n", "400")] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // The service may have answered and closed before all of it was written.
+        let _ = stream.write_all(head);
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.ends_with(status), "{answer}");
+    }
+    let log = ca.log();
+    ca.stop().unwrap();
+    assert!(log.wait_closed(PATIENCE));
+    for line in log.lines() {
+        assert!(!line.contains("\"level\":\"ERROR\""), "{line}");
     }
 }
 
