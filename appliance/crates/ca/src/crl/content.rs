@@ -6,7 +6,7 @@ use pki::crl::{CoveredKinds, CrlPlan, IssuingPoint, LintedCrl, lint};
 use pki::issuer::IssuerFacts;
 
 use super::publisher::{Base, Publisher};
-use super::{CrlError, CrlKind};
+use super::{Crl, CrlError, CrlKind};
 use crate::config::KeepExpired;
 use crate::revocations::{Selection, Snapshot};
 
@@ -73,6 +73,17 @@ impl Publisher {
             urls: urls.collect(),
             only: CoveredKinds::All,
         })
+    }
+
+    /// Tells whether a CRL names the places that one issued now would. One of a
+    /// start before, with other addresses, shards or deltas, does not, and may not
+    /// count for the certificates that are issued from now on.
+    pub(super) fn names_its_places(&self, kind: CrlKind, crl: &Crl) -> bool {
+        let Ok(parsed) = pki::crl::Crl::parse(&crl.der) else {
+            return false;
+        };
+        parsed.issuing_point() == self.issuing_point(kind).as_ref()
+            && parsed.freshest() == self.freshest(kind).as_slice()
     }
 
     /// Says where the delta of a CRL is.

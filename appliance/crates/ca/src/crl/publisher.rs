@@ -113,7 +113,8 @@ const REST: u32 = 4;
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 impl Publisher {
-    /// Builds a publisher; what is missing or not the last one is wanted at once.
+    /// Builds a publisher; what is missing, not the last one or of another
+    /// configuration is wanted at once.
     pub(crate) fn new(parts: PublisherParts) -> Arc<Self> {
         let publisher = Self {
             turn: Turn::default(),
@@ -129,7 +130,9 @@ impl Publisher {
             .into_iter()
             .filter(|kind| {
                 let kept = publisher.parts.publication.board.get(issuer, *kind);
-                let is_current = |crl: &Crl| crl.is_last && crl.through >= newest;
+                let is_current = |crl: &Crl| {
+                    crl.is_last && crl.through >= newest && publisher.names_its_places(*kind, crl)
+                };
                 // Deltas need a base first.
                 *kind != CrlKind::Delta && !kept.is_some_and(|crl| is_current(&crl))
             })

@@ -264,6 +264,33 @@ async fn a_revocation_that_no_crl_has_brings_one_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crl_of_another_configuration_is_issued_anew_at_the_start() {
+    let mut installation = Installation::ready("").await;
+    let (ca, store) = installation.open().await;
+    publish(&ca).await.unwrap();
+    let (ca, store) = restart(&installation, ca, store).await;
+    assert!(!issues_at_start(&ca).await, "nothing changed");
+    drop((ca, store));
+    installation.config.crl.shards = 4;
+    let (ca, store) = installation.open().await;
+    // It names a shard, which a full CRL that names its own place does not cover.
+    let certificate = issue(&installation, &ca).await;
+    assert!(issues_at_start(&ca).await);
+    let whole = published(&ca, CrlKind::Whole).unwrap();
+    ParsedCrl::parse(&whole.der)
+        .unwrap()
+        .check_covers(&certificate)
+        .unwrap();
+    drop((ca, store));
+    installation.config.crl.delta_interval = Some(jiff::SignedDuration::from_mins(10));
+    let (ca, _store) = installation.open().await;
+    assert!(issues_at_start(&ca).await);
+    let whole = published(&ca, CrlKind::Whole).unwrap();
+    let parsed = ParsedCrl::parse(&whole.der).unwrap();
+    assert_eq!(parsed.freshest().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_away_stops_no_revocation() {
     let installation = Installation::ready("[crl]\non_revocation = 'at-once'").await;
     let (ca, _store) = installation.open().await;
