@@ -58,6 +58,21 @@ fn requests_are_read_up_to_their_limits() {
 }
 
 #[test]
+fn a_signed_request_is_read_whoever_signed_it() {
+    let stage = Stage::new(TestKey::p256);
+    let id = stage.hashes.cert_id_der(CertIdHash::Sha1, &serial(7));
+    let mut der = encode_request(&[&id[..]], None);
+    // RFC 6960, 4.1.1: [0] { { { 1.2.3.4 }, an empty BIT STRING } }.
+    let signature = b"\xa0\x0c\x30\x0a\x30\x05\x06\x03\x2a\x03\x04\x03\x01\x00";
+    assert!(usize::from(der[1]) + signature.len() < 0x80, "short form");
+    der[1] += signature.len() as u8;
+    der.extend_from_slice(signature);
+    let request = OcspRequest::parse(&der, &RequestLimits::default()).unwrap();
+    assert!(request.is_signed());
+    assert_eq!(request.first().serial(), Some(serial(7)));
+}
+
+#[test]
 fn hostile_requests_are_refused_by_name() {
     let stage = Stage::new(TestKey::p256);
     let id = stage.hashes.cert_id_der(CertIdHash::Sha1, &serial(7));
