@@ -1,0 +1,2 @@
+//! The ACME server (RFC 8555 and what extends it): stock clients get, renew and
+//! revoke certificates that the CA's token signs.
