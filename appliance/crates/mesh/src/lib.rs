@@ -30,5 +30,7 @@ pub use health::{CheckResult, Health, Readiness};
 pub use metrics::HttpMetrics;
 pub use peer::{Fingerprint, Peer, PeerCertificate, Unidentified};
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
-pub use server::{Body, BodyLimits, JsonBody, RequestContext, Server, ServerHandle, Shared};
+pub use server::{
+    Body, BodyLimits, JsonBody, RequestContext, RequestSpan, Server, ServerHandle, Shared,
+};
 pub use tls::{AdmitAll, AdmitPeer, ClientTls, PeerVerifier, Refusal, Security, TlsIdentity};
