@@ -6,3 +6,6 @@ pub mod nonce;
 pub mod problem;
 
 pub use problem::{AcmeProblem, ErrorType, Occasion, Subproblem};
+
+#[cfg(test)]
+mod testing;
