@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 
 pub use algorithm::{MacAlgorithm, SigningAlgorithm};
-pub use binding::{BindingError, BindingRequest, MacKey};
+pub use binding::{BindingError, BindingRequest};
 pub use error::JwsError;
 pub use key::{AccountKey, Jwk, JwkError, Thumbprint};
 pub use rollover::{KeyChange, RolloverError};
@@ -245,12 +245,12 @@ impl Jws {
     /// # Errors
     ///
     /// `MacAlgorithm` when it is none, `Signature` when it does not verify.
-    pub(crate) fn verify_mac(&self, key: &MacKey) -> Result<(), JwsError> {
+    pub(crate) fn verify_mac(&self, secret: &[u8]) -> Result<(), JwsError> {
         let algorithm =
             MacAlgorithm::from_name(&self.algorithm).ok_or_else(|| JwsError::MacAlgorithm {
                 given: excerpt(&self.algorithm, 40),
             })?;
-        if algorithm.verifies(key.as_bytes(), &self.signing_input, &self.signature) {
+        if algorithm.verifies(secret, &self.signing_input, &self.signature) {
             Ok(())
         } else {
             Err(JwsError::Signature)

@@ -1,42 +1,9 @@
 //! External account binding (RFC 8555, 7.3.4): the inner JWS, authenticated by a
 //! MAC.
 
-use std::fmt;
-
 use pki::key_check::KeyPolicy;
-use zeroize::Zeroizing;
 
-use super::{AccountKey, FlattenedJws, Jwk, Jws, JwsError, KeyReference, base64url};
-
-/// The secret that an operator gave to whom an account is to be bound.
-#[derive(Clone, PartialEq, Eq)]
-pub struct MacKey(Zeroizing<Vec<u8>>);
-
-impl MacKey {
-    /// Takes a secret.
-    #[must_use]
-    pub fn new(octets: Vec<u8>) -> Self {
-        Self(Zeroizing::new(octets))
-    }
-
-    /// Returns the octets.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Returns the secret as clients take it: base64url without padding.
-    #[must_use]
-    pub fn to_base64url(&self) -> Zeroizing<String> {
-        Zeroizing::new(base64url::encode(&self.0))
-    }
-}
-
-impl fmt::Debug for MacKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MacKey(…)")
-    }
-}
+use super::{AccountKey, FlattenedJws, Jwk, Jws, JwsError, KeyReference};
 
 /// A binding whose form was checked and whose MAC was not.
 #[derive(Debug, Clone)]
@@ -99,7 +66,7 @@ impl BindingRequest {
     ///
     /// `Jws` when the MAC does not verify, `AccountKey` when it is over another
     /// key.
-    pub fn verify(&self, secret: &MacKey, account: &AccountKey) -> Result<(), BindingError> {
+    pub fn verify(&self, secret: &[u8], account: &AccountKey) -> Result<(), BindingError> {
         self.0.verify_mac(secret)?;
         // RFC 8555, 7.3.4: the payload is the account's key as a JWK.
         let jwk: Jwk =

@@ -109,6 +109,9 @@ pub enum JwkError {
         /// What it is used for here.
         algorithm: SigningAlgorithm,
     },
+    /// A key that was kept and is no JWK any more.
+    #[error("the key as it was kept is no JWK")]
+    Stored,
     /// Numbers that are no public key.
     #[error("the key is refused: {0}")]
     Invalid(#[from] InvalidPublicKey),
@@ -124,6 +127,8 @@ pub struct AccountKey {
     public_key: PublicKey,
     /// The one algorithm it signs with.
     algorithm: SigningAlgorithm,
+    /// The canonical JWK: its required members alone, sorted (RFC 7638, 3).
+    jwk_json: Box<str>,
     /// SHA-256 of its canonical JWK.
     thumbprint: Thumbprint,
 }
@@ -138,6 +143,25 @@ impl AccountKey {
         if jwk.d.0 || jwk.k.0 {
             return Err(JwkError::Secret);
         }
+        let key = Self::read(jwk)?;
+        key_check::check(&key.public_key, policy)?;
+        key.check_purpose(jwk)?;
+        Ok(key)
+    }
+
+    /// Takes a key as it was kept: its canonical JWK. Its strength was checked
+    /// when it came and is not checked again.
+    ///
+    /// # Errors
+    ///
+    /// `Stored` when it is not JSON, or whatever it lacks.
+    pub fn from_stored(jwk_json: &str) -> Result<Self, JwkError> {
+        let jwk: Jwk = serde_json::from_str(jwk_json).map_err(|_| JwkError::Stored)?;
+        Self::read(&jwk)
+    }
+
+    /// Reads a key without checking its strength.
+    fn read(jwk: &Jwk) -> Result<Self, JwkError> {
         let (spki_der, canonical) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
             ("EC", Some("P-256")) => elliptic(jwk, "P-256", 32, &SPKI_P256)?,
             ("EC", Some("P-384")) => elliptic(jwk, "P-384", 48, &SPKI_P384)?,
@@ -156,24 +180,6 @@ impl AccountKey {
             }
         };
         let public_key = PublicKey::from_spki_der(&spki_der)?;
-        key_check::check(&public_key, policy)?;
-        let key = Self::with_thumbprint(public_key, thumbprint(&canonical))?;
-        key.check_purpose(jwk)?;
-        Ok(key)
-    }
-
-    /// Takes a key and its thumbprint as they were kept; what was checked when
-    /// they came is not checked again.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid` or `Kind` when it is no key an account could have got.
-    pub fn from_stored(spki_der: &[u8], thumbprint: Thumbprint) -> Result<Self, JwkError> {
-        Self::with_thumbprint(PublicKey::from_spki_der(spki_der)?, thumbprint)
-    }
-
-    /// Joins a key and its thumbprint.
-    fn with_thumbprint(public_key: PublicKey, thumbprint: Thumbprint) -> Result<Self, JwkError> {
         let algorithm =
             SigningAlgorithm::for_key(public_key.key_type()).ok_or_else(|| JwkError::Kind {
                 kind: public_key.key_type().to_string(),
@@ -181,7 +187,8 @@ impl AccountKey {
         Ok(Self {
             public_key,
             algorithm,
-            thumbprint,
+            thumbprint: thumbprint(&canonical),
+            jwk_json: canonical.into(),
         })
     }
 
@@ -218,6 +225,12 @@ impl AccountKey {
     #[must_use]
     pub fn algorithm(&self) -> SigningAlgorithm {
         self.algorithm
+    }
+
+    /// Returns the canonical JWK.
+    #[must_use]
+    pub fn jwk_json(&self) -> &str {
+        &self.jwk_json
     }
 
     /// Returns SHA-256 of its canonical JWK.
