@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use ranges::{Range, embedded_ipv4, range_of};
+use ranges::{Range, embedded_ipv4, range_around, range_of};
 
 /// `[acme.validation.addresses]`, as written.
 ///
@@ -81,15 +81,14 @@ impl AddressConfig {
             return Err(InvalidAddressConfig::NothingAllowed);
         }
         for block in &self.allow {
-            match range_of(block.network()) {
-                Some(range) if !range.can_be_opened && range.contains_block(block) => {
+            match range_around(block) {
+                Some(range) if !range.can_be_opened => {
                     return Err(InvalidAddressConfig::NeverDialled {
                         block: *block,
                         range: range.name,
                     });
                 }
-                Some(range) if range.contains_block(block) => {}
-                Some(_) | None if self.public => {
+                None if self.public => {
                     return Err(InvalidAddressConfig::OpensNothing { block: *block });
                 }
                 Some(_) | None => {}

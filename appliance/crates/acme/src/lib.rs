@@ -5,6 +5,7 @@ pub mod address;
 pub mod caa;
 pub mod jws;
 pub mod nonce;
+pub mod policy;
 pub mod problem;
 pub mod resolve;
 pub mod validate;

@@ -220,6 +220,20 @@ pub(super) fn range_of(address: IpAddr) -> Option<&'static Range> {
     }
 }
 
+/// Finds the special range that the whole of a block lies in.
+pub(super) fn range_around(block: &IpNet) -> Option<&'static Range> {
+    let among = |ranges: &'static [Range]| ranges.iter().find(|range| range.contains_block(block));
+    match block {
+        IpNet::V4(_) => among(&IPV4),
+        IpNet::V6(v6) => among(&IPV6).or_else(|| {
+            let open = [GLOBAL_UNICAST, NAT64];
+            let apart = |other: &Ipv6Net| !other.contains(v6) && !v6.contains(other);
+            // Special ranges that the block lies across are not opened by it.
+            open.iter().all(apart).then_some(&UNASSIGNED)
+        }),
+    }
+}
+
 /// Finds the IPv4 address that a translator or tunnel would make of an IPv6 one.
 pub(super) fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let octets = address.octets();
