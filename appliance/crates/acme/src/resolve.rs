@@ -2,6 +2,10 @@
 
 mod config;
 mod hickory;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::IpAddr;
