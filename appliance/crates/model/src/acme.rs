@@ -18,7 +18,7 @@ pub use account::{AccountEvent, AccountState};
 pub use authorization::{AuthorizationEvent, AuthorizationState};
 pub use certificate::{CertificateId, InvalidCertificateId};
 pub use challenge::{ChallengeEvent, ChallengeKind, ChallengeState, UnknownChallengeKind};
-pub use failure::Failure;
+pub use failure::{Failure, FailurePart};
 pub use id::{AccountId, AuthorizationId, ChallengeId, EabKeyId, InvalidId, OrderId};
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use order::{Finalization, IssuedCertificate, OrderEvent, OrderState};

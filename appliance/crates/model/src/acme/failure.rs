@@ -11,8 +11,19 @@ pub struct Failure {
     pub detail: Box<str>,
     /// Which identifier it is about.
     pub identifier: Option<Identifier>,
-    /// Parts of a `compound` error (RFC 8555, 6.7.1).
-    pub subproblems: Vec<Self>,
+    /// Its parts (RFC 8555, 6.7.1); empty for one that is not `compound`.
+    pub subproblems: Vec<FailurePart>,
+}
+
+/// One part of a compound error. Parts have no parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailurePart {
+    /// The registered error type without its prefix.
+    pub kind: Box<str>,
+    /// A sentence about this part.
+    pub detail: Box<str>,
+    /// Which identifier it is about.
+    pub identifier: Option<Identifier>,
 }
 
 impl Failure {

@@ -148,7 +148,7 @@ pub struct Order {
     pub replaces: Option<CertificateId>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Until when it may be finalized; never after one of its authorizations ends.
+    /// Until when it may be finalized; when made, not after any of its authorizations.
     pub expires_at: Timestamp,
 }
 
