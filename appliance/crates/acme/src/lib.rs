@@ -3,14 +3,33 @@
 
 pub mod address;
 pub mod caa;
+mod config;
+mod http;
+pub mod finalize;
 pub mod jws;
+mod listen;
+mod metrics;
 pub mod nonce;
+pub mod operator;
 pub mod policy;
 pub mod problem;
 pub mod resolve;
+mod service;
+mod urls;
+pub mod state;
 pub mod validate;
+mod wire;
 
+pub use config::{
+    AccountConfig, AcmeConfig, AcmeListenerConfig, CheckedAcmeConfig, CheckedListener,
+    CheckedProfileOffer, ConfigError, NonceConfig, OrderConfig, ProfileOffer, RenewalConfig,
+    TortureConfig,
+};
+pub use listen::AcmeService;
+pub use metrics::AcmeMetrics;
 pub use problem::{AcmeProblem, ErrorType, Occasion, Subproblem};
+pub use service::{Acme, AcmeParts, FinishOrder, OpenError, RevokeCertificate};
+pub use urls::{ExternalUrl, InvalidExternalUrl, Resource};
 
 #[cfg(test)]
 mod testing;

@@ -55,8 +55,8 @@ pub enum RolloverError {
 }
 
 impl KeyChange {
-    /// Reads and verifies the payload of a request to `url`, made by the account
-    /// at `account_url` with `old_key`.
+    /// Reads and verifies the payload of a request to `url`, made with `old_key` by
+    /// the account of whose URLs `is_account` tells.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl KeyChange {
     pub fn verify(
         payload: &[u8],
         url: &str,
-        account_url: &str,
+        is_account: impl Fn(&str) -> bool,
         old_key: &AccountKey,
         policy: &KeyPolicy,
     ) -> Result<Self, RolloverError> {
@@ -85,7 +85,7 @@ impl KeyChange {
         if inner.url() != url {
             return Err(RolloverError::Url);
         }
-        if change.account != account_url {
+        if !is_account(&change.account) {
             return Err(RolloverError::Account);
         }
         match AccountKey::from_jwk(&change.old_key, &KeyPolicy::default()) {

@@ -343,7 +343,7 @@ fn key_changes_are_held_to_every_rule_of_their_section() {
         KeyChange::verify(
             inner.to_string().as_bytes(),
             URL,
-            account,
+            |url| url == account,
             &key_of(&old.jwk()).unwrap(),
             &KeyPolicy::default(),
         )

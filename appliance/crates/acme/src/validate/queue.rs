@@ -4,6 +4,9 @@
 //! one place and not by a thousand; and no account or target holds more than its
 //! share of the workers, so that slow targets hold up nobody else's.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;

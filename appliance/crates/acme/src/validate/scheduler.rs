@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::acme::{AccountId, ChallengeId, ChallengeKind, ChallengeState, Identifier};
+use model::acme::{
+    AccountId, AuthorizationState, ChallengeId, ChallengeKind, ChallengeState, Identifier,
+};
 use model::{Clock, Timestamp};
 use store::acme::{AcmeError, AcmeStore, Authorization, Validated, Validation};
 use tokio::sync::{Notify, oneshot};
@@ -344,8 +346,8 @@ impl Turn {
         let Some(authorization) = store.authorization(&self.key.authorization, now).await? else {
             return Ok(None);
         };
-        // An authorization that ended keeps its challenges as they were.
-        if authorization.expires_at <= now {
+        // One that ended keeps its challenges as they were.
+        if authorization.state != AuthorizationState::Pending {
             return Ok(None);
         }
         let attempts = match authorization.challenge(self.key.kind).map(|own| &own.state) {

@@ -1,0 +1,170 @@
+//! Revocation (RFC 8555, 7.6).
+
+use std::fmt;
+
+use async_trait::async_trait;
+use mesh::{CaClientError, ProblemType};
+use model::acme::Identifier;
+use model::{RequestId, RevocationReason};
+use pki::certificate::Certificate;
+use pki::names::AlternativeName;
+use serde_json::Value;
+use store::acme::Account;
+
+use super::Acme;
+use super::refusal::store_problem;
+use super::request::{Context, Notes, Signed, Signer};
+use crate::jws::base64url;
+use crate::problem::{AcmeProblem, ErrorType};
+use crate::wire::RevokeRequest;
+
+/// Has the CA revoke: CRL and OCSP are updated before it answers.
+#[async_trait]
+pub trait RevokeCertificate: Send + Sync + fmt::Debug {
+    /// Revokes one certificate.
+    ///
+    /// # Errors
+    ///
+    /// As the CA's client tells them.
+    async fn revoke(
+        &self,
+        certificate_der: &[u8],
+        reason: RevocationReason,
+        request_id: &RequestId,
+    ) -> Result<(), CaClientError>;
+}
+
+impl Acme {
+    /// Revokes a certificate for who may (7.6).
+    ///
+    /// # Errors
+    ///
+    /// `unauthorized`, `alreadyRevoked`, `badRevocationReason`, or what the request
+    /// or the CA stops at.
+    pub(crate) async fn revoke_certificate(
+        &self,
+        context: &Context,
+        signed: &Signed,
+        notes: &mut Notes,
+    ) -> Result<(), AcmeProblem> {
+        let request: RevokeRequest = signed.json()?;
+        let certificate_der = base64url::decode(request.certificate.as_bytes()).map_err(|_| {
+            AcmeProblem::malformed("certificate is not base64url of DER without padding")
+        })?;
+        let certificate = Certificate::from_der(&certificate_der)
+            .map_err(|error| AcmeProblem::malformed(format!("certificate: {error}")))?;
+        notes.serial = Some(certificate.serial().to_string());
+        let reason = read_reason(request.reason.as_ref())?;
+        match &signed.signer {
+            // RFC 8555, 7.6: the key pair in the certificate.
+            Signer::Key(key) => {
+                if key.spki_der() != certificate.public_key().spki_der() {
+                    return Err(AcmeProblem::unauthorized(
+                        "the request is signed by another key than the certificate's",
+                    ));
+                }
+            }
+            Signer::Account { account, .. } => {
+                if !self.may_revoke(context, account, &certificate).await? {
+                    return Err(AcmeProblem::unauthorized(
+                        "the account neither ordered the certificate nor holds authorizations for all its names",
+                    ));
+                }
+            }
+        }
+        self.revoker
+            .revoke(&certificate_der, reason, &context.request_id)
+            .await
+            .map_err(revocation_problem)?;
+        self.forget_renewal(certificate.serial());
+        self.metrics.revoked.inc();
+        Ok(())
+    }
+
+    /// Tells whether an account may revoke a certificate: it ordered it, or holds
+    /// authorizations for all its names.
+    async fn may_revoke(
+        &self,
+        context: &Context,
+        account: &Account,
+        certificate: &Certificate,
+    ) -> Result<bool, AcmeProblem> {
+        let order = self
+            .store
+            .order_of_certificate(certificate.serial())
+            .await
+            .map_err(store_problem)?;
+        if order.is_some_and(|order| order.account == account.id) {
+            return Ok(true);
+        }
+        let names = &certificate.extensions().names;
+        for name in names {
+            let identifier = match name {
+                AlternativeName::Dns(name) => Identifier::dns(name.as_str()).ok(),
+                AlternativeName::Ip(address) => Some(Identifier::Ip(*address)),
+                AlternativeName::Email(_) | AlternativeName::Uri(_) => None,
+            };
+            let Some(identifier) = identifier else {
+                return Ok(false);
+            };
+            let held = self
+                .store
+                .valid_authorization(&account.id, &identifier, context.now)
+                .await
+                .map_err(store_problem)?;
+            if held.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(!names.is_empty())
+    }
+}
+
+/// Reads a reason code (RFC 8555, 7.6).
+fn read_reason(given: Option<&Value>) -> Result<RevocationReason, AcmeProblem> {
+    use RevocationReason as Reason;
+    let bad = |detail: &str| AcmeProblem::new(ErrorType::BadRevocationReason, detail);
+    let Some(given) = given else {
+        return Ok(Reason::Unspecified);
+    };
+    let reason = given
+        .as_u64()
+        .and_then(|code| u8::try_from(code).ok())
+        .and_then(|code| Reason::from_code(code).ok())
+        .ok_or_else(|| bad("the reason is no code of RFC 5280, 5.3.1"))?;
+    match reason {
+        Reason::Unspecified
+        | Reason::KeyCompromise
+        | Reason::AffiliationChanged
+        | Reason::Superseded
+        | Reason::CessationOfOperation => Ok(reason),
+        // A subscriber knows nothing of the CA's keys, holds nothing back and
+        // withdraws no privilege.
+        Reason::CaCompromise
+        | Reason::CertificateHold
+        | Reason::RemoveFromCrl
+        | Reason::PrivilegeWithdrawn
+        | Reason::AaCompromise => Err(bad(
+            "clients may give the reasons 0, 1, 3, 4 and 5 (RFC 5280, 5.3.1)",
+        )),
+    }
+}
+
+/// States what the CA refused.
+fn revocation_problem(error: CaClientError) -> AcmeProblem {
+    match error.problem_type() {
+        Some(ProblemType::SerialUnknown) => AcmeProblem::not_found(
+            "no certificate of this CA has this serial number, or it is another one",
+        ),
+        Some(kind) if kind.slug() == "already-revoked" => AcmeProblem::new(
+            ErrorType::AlreadyRevoked,
+            "the certificate is revoked already",
+        ),
+        Some(_) | None if error.is_transient() => AcmeProblem::unavailable(
+            "the CA cannot revoke now; ask again",
+            std::time::Duration::from_secs(10),
+        )
+        .caused_by(error),
+        Some(_) | None => AcmeProblem::internal(error),
+    }
+}
