@@ -84,11 +84,6 @@ impl NameServer {
         Arc::new(DnsResolver::new(&config).unwrap())
     }
 
-    /// Returns its address as the configuration has it.
-    pub(crate) fn address(&self) -> String {
-        self.address.to_string()
-    }
-
     /// Returns the names asked for, of one type.
     pub(crate) fn asked(&self, record_type: RecordType) -> Vec<String> {
         let zone = self.zone.lock().unwrap();

@@ -47,6 +47,8 @@ impl Limits {
 enum Place {
     /// Waits for its turn.
     Ready,
+    /// Had its turn and waits for room at its target.
+    Parked,
     /// Waits until then.
     Later(Instant, u64),
     /// Is under way.
@@ -75,6 +77,8 @@ pub(super) struct Queue<K, A, T, J> {
     ready: HashMap<A, VecDeque<K>>,
     /// Accounts with something ready, the next one first.
     turns: VecDeque<A>,
+    /// Keys that had their turn while their target was full; no list is empty.
+    parked: HashMap<T, VecDeque<K>>,
     /// Keys that wait for their time.
     later: BTreeMap<(Instant, u64), K>,
     /// Attempts under way, by account; none is nought.
@@ -89,9 +93,9 @@ pub(super) struct Queue<K, A, T, J> {
     limits: Limits,
 }
 
-/// Most ready entries of one account that are looked at for one whose target has
-/// room; keeps a turn short however much an account has waiting.
-const MAX_LOOKED_AT: usize = 64;
+/// Most entries that come back when a target has room again; the rest follow with
+/// the next that ends there.
+const MAX_UNPARKED: usize = 64;
 
 impl<K, A, T, J> Queue<K, A, T, J>
 where
@@ -105,6 +109,7 @@ where
             entries: HashMap::new(),
             ready: HashMap::new(),
             turns: VecDeque::new(),
+            parked: HashMap::new(),
             later: BTreeMap::new(),
             account_running: HashMap::new(),
             target_running: HashMap::new(),
@@ -188,47 +193,66 @@ where
         // Each account once: whoever cannot go keeps its place in the circle.
         for _ in 0..self.turns.len() {
             let account = self.turns.pop_front()?;
-            if let Some(taken) = self.take_of(&account) {
-                if self.ready.contains_key(&account) {
-                    self.turns.push_back(account);
-                }
-                return Some(taken);
+            let taken = self.take_of(&account);
+            if self.ready.contains_key(&account) {
+                self.turns.push_back(account);
             }
-            self.turns.push_back(account);
+            if taken.is_some() {
+                return taken;
+            }
         }
         None
     }
 
-    /// Takes the first entry of an account whose target has room.
+    /// Takes the first entry of an account whose target has room, and parks those
+    /// before it.
     fn take_of(&mut self, account: &A) -> Option<(K, J)> {
         let held = self.account_running.get(account).copied().unwrap_or(0);
         if held >= self.limits.workers_per_account {
             return None;
         }
-        let list = self.ready.get_mut(account)?;
-        let at = list.iter().take(MAX_LOOKED_AT).position(|key| {
-            self.entries.get(key).is_some_and(|entry| {
-                self.target_running.get(&entry.target).copied().unwrap_or(0)
-                    < self.limits.workers_per_target
-            })
-        });
-        let Some(at) = at else {
-            // All that were looked at wait for full targets: others come next.
-            let looked_at = list.len().min(MAX_LOOKED_AT);
-            list.rotate_left(looked_at);
-            return None;
-        };
-        let key = list.remove(at)?;
-        if list.is_empty() {
-            self.ready.remove(account);
+        loop {
+            let list = self.ready.get_mut(account)?;
+            let next = list.pop_front();
+            if list.is_empty() {
+                self.ready.remove(account);
+            }
+            let key = next?;
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
+            let at_target = self.target_running.entry(entry.target.clone()).or_default();
+            if *at_target >= self.limits.workers_per_target {
+                entry.place = Place::Parked;
+                let target = entry.target.clone();
+                self.parked.entry(target).or_default().push_back(key);
+                continue;
+            }
+            *at_target += 1;
+            *self.account_running.entry(account.clone()).or_default() += 1;
+            self.running += 1;
+            entry.place = Place::Running;
+            return entry.job.take().map(|job| (key, job));
         }
-        let entry = self.entries.get_mut(&key)?;
-        let job = entry.job.take()?;
-        entry.place = Place::Running;
-        self.running += 1;
-        *self.account_running.entry(account.clone()).or_default() += 1;
-        *self.target_running.entry(entry.target.clone()).or_default() += 1;
-        Some((key, job))
+    }
+
+    /// Brings back entries that were parked for a target.
+    fn unpark(&mut self, target: &T) {
+        let Some(list) = self.parked.get_mut(target) else {
+            return;
+        };
+        let many = list.len().min(MAX_UNPARKED);
+        let back: Vec<K> = list.drain(..many).collect();
+        if list.is_empty() {
+            self.parked.remove(target);
+        }
+        for key in back {
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.place = Place::Ready;
+                let account = entry.account.clone();
+                self.make_ready(key, account);
+            }
+        }
     }
 
     /// Lets go of an entry that was under way; with a job and a time it waits
@@ -243,6 +267,7 @@ where
         self.running -= 1;
         release(&mut self.account_running, &entry.account);
         release(&mut self.target_running, &entry.target);
+        let target = entry.target.clone();
         match again {
             None => {
                 self.entries.remove(key);
@@ -254,6 +279,7 @@ where
                 self.later.insert((at, self.sequence), key.clone());
             }
         }
+        self.unpark(&target);
     }
 
     /// Takes an entry out, wherever it stands.
@@ -266,6 +292,16 @@ where
             Place::Later(at, sequence) => {
                 self.later.remove(&(at, sequence));
                 self.entries.remove(key);
+            }
+            Place::Parked => {
+                let target = entry.target.clone();
+                self.entries.remove(key);
+                if let Some(list) = self.parked.get_mut(&target) {
+                    list.retain(|other| other != key);
+                    if list.is_empty() {
+                        self.parked.remove(&target);
+                    }
+                }
             }
             Place::Ready => {
                 let account = entry.account.clone();

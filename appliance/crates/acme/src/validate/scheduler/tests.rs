@@ -347,7 +347,7 @@ async fn after_the_last_attempt_challenge_and_order_are_invalid() {
     let validated = decided(&scheduler, &ordered.authorizations[0]).await;
     assert_eq!(validated.authorization.state, AuthorizationState::Invalid);
     assert!(matches!(
-        validated.order.unwrap().state,
+        &validated.order.unwrap().state,
         OrderState::Invalid { error } if error.kind.as_ref() == "incorrectResponse"
     ));
     assert_eq!(world.attempts("a.test"), 3);
