@@ -26,6 +26,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
+use model::acme::Identifier;
 
 pub use config::{CheckedValidation, InvalidValidationConfig, ValidationConfig};
 pub use excerpt::Excerpt;
@@ -43,6 +44,27 @@ pub trait ValidateChallenge: Send + Sync + fmt::Debug {
     ///
     /// What was found instead, as the client is told it.
     async fn validate(&self, task: &Task) -> Result<Proof, Failure>;
+}
+
+/// Checks the certificate of tls-alpn-01 (RFC 8737, 3; RFC 8738, 6).
+///
+/// Bytes are hostile: never panics, allocates little more than their length.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_tls_alpn_certificate(
+    certificate_der: &[u8],
+    identifier: &Identifier,
+    key_authorization: &KeyAuthorization,
+) -> Result<(), CertificateProblem> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let algorithms = &provider.signature_verification_algorithms;
+    tls_alpn::ProofCertificate::parse(certificate_der)?.check(
+        identifier,
+        key_authorization,
+        algorithms,
+    )
 }
 
 /// What was found.

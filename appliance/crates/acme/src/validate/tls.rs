@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,7 +17,7 @@ use webpki::RawPublicKeyEntity;
 use super::dial::Host;
 use super::excerpt::Excerpt;
 use super::failure::{Failure, TlsProblem};
-use super::tls_alpn::{ACME_TLS_1, public_key_der};
+use super::tls_alpn::{ACME_TLS_1, ProofCertificate};
 
 /// The two ways in which TLS is talked to targets.
 #[derive(Debug)]
@@ -98,11 +98,10 @@ impl DangerAnyCertificate {
             return Ok(HandshakeSignatureValid::assertion());
         }
         let refused = TlsError::InvalidCertificate;
-        let key_der =
-            public_key_der(certificate).ok_or(refused(rustls::CertificateError::BadEncoding))?;
-        let key_der = SubjectPublicKeyInfoDer::from(key_der.as_slice());
-        let key = RawPublicKeyEntity::try_from(&key_der)
-            .map_err(|_| refused(rustls::CertificateError::BadEncoding))?;
+        let unreadable = || refused(rustls::CertificateError::BadEncoding);
+        let certificate = ProofCertificate::parse(certificate).map_err(|_| unreadable())?;
+        let key =
+            RawPublicKeyEntity::try_from(certificate.public_key_der()).map_err(|_| unreadable())?;
         let possible = self
             .algorithms
             .mapping

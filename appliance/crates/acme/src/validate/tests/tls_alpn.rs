@@ -10,8 +10,11 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use super::support::*;
 use crate::problem::ErrorType;
 use crate::resolve::testing::NameServer;
-use crate::validate::tls_alpn::{ACME_TLS_1, check_certificate, server_name};
-use crate::validate::{CertificateProblem, Failure, Proof, TlsProblem, ValidateChallenge};
+use crate::validate::check_tls_alpn_certificate;
+use crate::validate::tls_alpn::{ACME_TLS_1, server_name};
+use crate::validate::{
+    CertificateProblem, Failure, KeyAuthorization, Proof, TlsProblem, ValidateChallenge,
+};
 
 /// id-pe-acmeIdentifier.
 const ACME_IDENTIFIER: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 31];
@@ -160,12 +163,39 @@ fn check(certificate: &TestCertificate) -> Result<(), CertificateProblem> {
 
 /// Checks octets as a certificate for `www.test`.
 fn check_der(der: &[u8]) -> Result<(), CertificateProblem> {
-    check_certificate(
-        der,
-        &Identifier::dns("www.test").unwrap(),
-        &key_authorization(),
-        &rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms,
-    )
+    let name = Identifier::dns("www.test").unwrap();
+    check_tls_alpn_certificate(der, &name, &key_authorization())
+}
+
+/// A certificate as pebble-challtestsrv makes them for `www.test` and the key
+/// authorization `abc.def`:
+///
+/// ```text
+///   4:d=1  hl=3 l= 231 cons: SEQUENCE
+///  16:d=2  hl=2 l=  10 cons: SEQUENCE          ecdsa-with-SHA256
+///  28:d=2  hl=2 l=   0 cons: SEQUENCE          no issuer
+///  32:d=3  hl=2 l=  15 prim: GENERALIZEDTIME   :00010101000000Z
+///  49:d=3  hl=2 l=  15 prim: GENERALIZEDTIME   :00010101000000Z
+///  66:d=2  hl=2 l=   0 cons: SEQUENCE          no subject
+/// ```
+const YEAR_ONE: &str = "308201403081e7a003020102020206c1300a06082a8648ce3d04030230003022180f303030313031\
+    30313030303030305a180f30303031303130313030303030305a30003059301306072a8648ce3d02\
+    0106082a8648ce3d030107034200044b60655f3bbc5bf7c1baf0c3c6b2ee081dd863a90c315a82df\
+    92fe95ee596144abdef35ccc4a85ee50fceec770771408aa6b1c7aa5285e593394c64bb2526a34a3\
+    4d304b30160603551d110101ff040c300a82087777772e74657374303106082b0601050507011f01\
+    01ff04220420ebb3127bf5c7c4b4e42b51710f4946c1c1d05b331d2379dd15e3a5431ed93416300a\
+    06082a8648ce3d0403020348003045022059108740f8535109b6241b6a310769e698c2ed6ec57b19\
+    4c1cf96220b2a46b68022100cd5bf75619030cc57a4d6f7b0cc677bcd3fe2acbcc9834dddbb4920d\
+    1c55b00a";
+
+#[test]
+fn serial_numbers_names_and_times_do_not_matter() {
+    let name = Identifier::dns("www.test").unwrap();
+    let der = hex::decode(YEAR_ONE).unwrap();
+    let right = KeyAuthorization::new("abc", "def");
+    assert_eq!(check_tls_alpn_certificate(&der, &name, &right), Ok(()));
+    let wrong = KeyAuthorization::new("abc", "deg");
+    assert!(check_tls_alpn_certificate(&der, &name, &wrong).is_err());
 }
 
 #[test]
