@@ -8,12 +8,14 @@
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("csr", csr),
     ("certificate", certificate),
     ("pem", pem),
     ("token_uri", token_uri),
     ("journal", journal),
+    ("caa", caa),
+    ("tls_alpn", tls_alpn),
 ];
 
 /// Reads a certificate request (RFC 2986).
@@ -87,3 +89,42 @@ pub fn journal(bytes: &[u8]) {
 
 /// The name of a journal's first segment.
 const SEGMENT: &str = "00000001.segment";
+
+/// Judges a CAA record as it comes over the wire (RFC 8659, 4.1).
+pub fn caa(bytes: &[u8]) {
+    let [flags, tag_len, rest @ ..] = bytes else {
+        return;
+    };
+    let (tag, value) = rest.split_at(usize::from(*tag_len).min(rest.len()));
+    let record = acme::caa::CaaRecord {
+        critical: flags & 0x80 != 0,
+        tag: String::from_utf8_lossy(tag).into(),
+        value: value.into(),
+    };
+    let question = acme::caa::CaaQuestion {
+        name: "www.example.org",
+        wildcard: flags & 1 != 0,
+        account_url: "https://acme.example/acme/account/1",
+        kind: model::acme::ChallengeKind::Dns01,
+    };
+    if let Err(refused) = acme::caa::evaluate("example.org", &[record], &[], &question) {
+        let told = refused.to_string();
+        assert!(
+            told.len() < 2000 && !told.contains(char::is_control),
+            "{told}"
+        );
+    }
+}
+
+/// Reads the certificate of tls-alpn-01 (RFC 8737, 3).
+pub fn tls_alpn(bytes: &[u8]) {
+    let identifier = model::acme::Identifier::Dns("www.example.org".into());
+    let proof = acme::validate::KeyAuthorization::new("token", "thumbprint");
+    if let Err(problem) = acme::validate::check_tls_alpn_certificate(bytes, &identifier, &proof) {
+        let told = problem.to_string();
+        assert!(
+            told.len() < 2000 && !told.contains(char::is_control),
+            "{told}"
+        );
+    }
+}
