@@ -3,16 +3,19 @@
 mod cert;
 mod check;
 mod completions;
+mod crl;
 mod files;
 mod identity;
 mod init;
 mod key;
+mod ocsp;
 mod operator;
 mod output;
 pub(crate) mod prompt;
 #[cfg(test)]
 mod reference;
 mod request;
+mod revocation;
 mod serve;
 mod status;
 mod store;
@@ -80,9 +83,18 @@ enum Command {
     /// Look after the keys of a keystore.
     #[command(subcommand)]
     Key(key::Command),
-    /// Issue certificates and look at those that were issued.
+    /// Issue certificates, look at those that were issued, revoke them.
     #[command(subcommand)]
     Cert(cert::Command),
+    /// Look at CRLs, and have them issued.
+    #[command(subcommand)]
+    Crl(crl::Command),
+    /// Ask OCSP responders.
+    #[command(subcommand)]
+    Ocsp(ocsp::Command),
+    /// List what was revoked; take it to and from files.
+    #[command(subcommand)]
+    Revocation(revocation::Command),
     /// Make identities with which people and services log in.
     #[command(subcommand)]
     Identity(identity::Command),
@@ -124,6 +136,9 @@ impl Cli {
             Command::Token(command) => token::run(command, &file),
             Command::Key(command) => key::run(command, &file.load()?),
             Command::Cert(command) => cert::run(command, &file.load()?),
+            Command::Crl(command) => crl::run(command, &file.load()?),
+            Command::Ocsp(command) => ocsp::run(command, &file.load()?),
+            Command::Revocation(command) => revocation::run(command, &file.load()?),
             Command::Identity(command) => identity::run(command, &file.load()?),
             Command::Store(command) => store::run(&command, &file.load()?),
             Command::Completions(args) => completions::run(&args),

@@ -102,6 +102,8 @@ pub(crate) struct Config {
     pub(crate) ca: CheckedCaConfig,
     /// The keystore of the issuing authority, if not that of `[keystore]`.
     signing_keystore: Option<String>,
+    /// The keystore of the root, if not that of `[keystore]`.
+    root_keystore: Option<String>,
     /// What the CA's store may use.
     store: RawStore,
     /// Logs, metrics and health.
@@ -167,6 +169,7 @@ impl Config {
                 keystores: raw.keystores,
                 ca,
                 signing_keystore: raw.ca.ceremony.issuing.keystore,
+                root_keystore: raw.ca.ceremony.root.keystore,
                 store: raw.store,
                 telemetry: raw.telemetry,
                 client: raw.client,
@@ -212,6 +215,16 @@ impl Config {
     /// Returns where the chain of the CA API's own certificate is kept.
     pub(crate) fn tls_chain_file(&self) -> PathBuf {
         self.state_dir.join("ca-tls-chain.pem")
+    }
+
+    /// Returns the name of the root's keystore.
+    pub(crate) fn root_keystore(&self) -> Option<&str> {
+        self.root_keystore.as_deref()
+    }
+
+    /// Returns where what is published is kept.
+    pub(crate) fn published(&self) -> PathBuf {
+        self.state_dir.join("published")
     }
 
     /// Returns where the CA's store lies and what it may use.

@@ -140,7 +140,7 @@ impl Builder {
             .prefix("chancery-test-")
             .tempdir()
             .map_err(Error::file("make a folder in", &std::env::temp_dir()))?;
-        let (api, telemetry) = (Port::reserve()?, Port::reserve()?);
+        let (api, telemetry, distribution) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
         let mut text = format!(
             "state_dir = {:?}\n\n[keystore]\n{}",
             folder.path().join("state").display().to_string(),
@@ -149,9 +149,12 @@ impl Builder {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "\n[ca]\nlisten = \"{}\"\n{}\n[telemetry]\nlisten = \"{}\"\n{}\n{}",
+            "\n[ca]\nlisten = \"{}\"\ndistribution_url = \"http://{}\"\n{}\n\
+             [ca.distribution]\nlisten = \"{}\"\n\n[telemetry]\nlisten = \"{}\"\n{}\n{}",
             api.address(),
+            distribution.address(),
             self.ca,
+            distribution.address(),
             telemetry.address(),
             self.telemetry,
             self.sections
@@ -165,6 +168,7 @@ impl Builder {
             config,
             api,
             telemetry,
+            distribution,
             environment: self.environment,
             wrapper: self.wrapper,
             _keep: self.keep,
@@ -199,6 +203,8 @@ pub struct Appliance {
     api: Port,
     /// The port of metrics and health.
     telemetry: Port,
+    /// The port of CRLs, OCSP and the authorities' certificates.
+    distribution: Port,
     /// Environment of its processes.
     environment: Vec<(String, String)>,
     /// What the service is started by.
@@ -436,6 +442,12 @@ impl Appliance {
     #[must_use]
     pub fn telemetry_url(&self, target: &str) -> String {
         format!("http://127.0.0.1:{}{target}", self.telemetry.number())
+    }
+
+    /// Returns a URL of CRLs, OCSP and the authorities' certificates.
+    #[must_use]
+    pub fn distribution_url(&self, target: &str) -> String {
+        format!("http://127.0.0.1:{}{target}", self.distribution.number())
     }
 
     /// Returns the identity that `init` left for the operator.

@@ -79,6 +79,30 @@ impl Judge {
         judge(&mut command)
     }
 
+    /// Has pkilint look for anything from a warning on in a CRL, DER.
+    ///
+    /// # Errors
+    ///
+    /// When pkilint cannot be run.
+    pub fn pkilint_crl(crl: &Path) -> Result<Judgement, Error> {
+        let mut command = Command::new(pkilint_program("lint_crl"));
+        command
+            .args(["lint", "-t", "CRL", "-p", "PKIX", "-s", "WARNING"])
+            .arg(crl);
+        judge(&mut command)
+    }
+
+    /// Has pkilint look for anything from a warning on in an OCSP response, DER.
+    ///
+    /// # Errors
+    ///
+    /// When pkilint cannot be run.
+    pub fn pkilint_ocsp(response: &Path) -> Result<Judgement, Error> {
+        let mut command = Command::new(pkilint_program("lint_ocsp_response"));
+        command.args(["lint", "-s", "WARNING"]).arg(response);
+        judge(&mut command)
+    }
+
     /// Has Prometheus' own tool read metrics.
     ///
     /// # Errors

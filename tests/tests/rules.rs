@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("softhsm-test", &["fault-shim"]),
     ("pki", &["model"]),
     ("store", &["model"]),
-    ("mesh", &["model", "hsm-keystore"]),
+    ("mesh", &["model", "pki", "hsm-keystore"]),
     ("audit", &["model", "hsm-keystore"]),
     (
         "ca",

@@ -1,7 +1,8 @@
-//! `chancery cert`: issuing certificates and looking at those issued.
+//! `chancery cert`: issuing certificates, looking at those issued, revoking them.
 
 mod issue;
 mod list;
+mod revoke;
 mod show;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ pub(super) enum Command {
     List(list::Args),
     /// Show one certificate.
     Show(show::Args),
+    /// Revoke a certificate, put it on hold, release it, or revoke all of a key.
+    Revoke(revoke::Args),
 }
 
 /// Runs the command.
@@ -32,5 +35,6 @@ pub(super) fn run(command: Command, config: &Config) -> Result<ExitCode, Failure
         Command::Issue(args) => issue::run(&args, config),
         Command::List(args) => list::run(args, config),
         Command::Show(args) => show::run(&args, config),
+        Command::Revoke(args) => revoke::run(&args, config),
     }
 }

@@ -67,6 +67,8 @@ impl Check {
 struct Places {
     /// The CA API.
     api: String,
+    /// CRLs, OCSP and the authorities' certificates, as certificates point there.
+    distribution: String,
     /// Metrics and health.
     telemetry: String,
     /// The directory of identities.
@@ -109,6 +111,7 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> Result<ExitCode, Failure> {
         checks,
         places: Places {
             api: config.ca_url(),
+            distribution: config.ca.distribution_url().to_owned(),
             telemetry: config.telemetry_url(),
             identities: config.identities().display().to_string(),
             store: config.ca_store().directory.display().to_string(),

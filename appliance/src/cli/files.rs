@@ -39,6 +39,38 @@ pub(crate) fn chain_path(directory: &Path, id: &KeyId) -> PathBuf {
     directory.join(format!("{id}-chain.pem"))
 }
 
+/// Reads one certificate from a file, PEM or DER, and returns its DER.
+///
+/// # Errors
+///
+/// When the file cannot be read, or holds no certificate or several in PEM.
+pub(crate) fn read_certificate(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut certificates = read_certificates(path)?;
+    match (certificates.len(), certificates.pop()) {
+        (1, Some(der)) => Ok(der),
+        (count, _) => Err(Failure::new(format!(
+            "read one certificate from {}: it holds {count}",
+            path.display()
+        ))
+        .next("leave the one that is meant in a file of its own: openssl x509 -in FILE -out ONE")),
+    }
+}
+
+/// Reads certificates from a file, PEM in its order or one in DER; at least one.
+///
+/// # Errors
+///
+/// When the file cannot be read, or holds no certificate in PEM.
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let tried = || format!("read the certificate {}", path.display());
+    let octets = fs::read(path).trying(tried)?;
+    if pki::pem::is_pem(&octets) {
+        pki::pem::read_certificates(&octets).trying(tried)
+    } else {
+        Ok(vec![octets])
+    }
+}
+
 /// Writes a certificate, and the chain that begins with it, beside its key.
 ///
 /// # Errors

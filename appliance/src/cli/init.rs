@@ -7,9 +7,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::store::{CertificateStore, Certificates, StoreMetrics};
+use ::store::{Certificates, RevocationStore, StoreMetrics};
 use ca::ceremony::{AuthorityReport, Ceremony, CeremonyReport, Progress};
-use ca::{Ca, CaMetrics, CaParts, IssueRequest, Requester};
+use ca::{
+    AuthorityCertificates, Ca, CaMetrics, CaParts, IssueRequest, OcspMetrics, Publication,
+    Requester, RootCrl,
+};
 use hsm_keystore::{KeyAlgorithm, KeyId};
 use indicatif::ProgressBar;
 use mesh::csr::{self, CsrContent};
@@ -23,7 +26,7 @@ use super::{files, output, request};
 use crate::config::Config;
 use crate::failure::{Advise, Failure, Trying};
 use crate::telemetry::SystemClock;
-use crate::wire::Keystores;
+use crate::wire::{Keystores, publication};
 
 /// Validity of the operator's first identity.
 const OPERATOR_VALIDITY: &str = "365d";
@@ -108,7 +111,7 @@ async fn perform(config: &Config) -> Result<Report, Failure> {
     let keystores = Keystores::new(config, &Terminal);
     let keystore = keystores.open(config.signing_keystore())?;
     let configured = config.ca_store();
-    let store: Arc<dyn CertificateStore> = Arc::new(
+    let store: Arc<dyn RevocationStore> = Arc::new(
         Certificates::open(&configured, StoreMetrics::default())
             .trying(|| format!("open the store in {}", configured.directory.display()))
             .advise(|| {
@@ -118,15 +121,22 @@ async fn perform(config: &Config) -> Result<Report, Failure> {
     );
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ceremony = hold(config, &keystores, &store, &clock).await?;
+    let opened = || "open the CA that was made".to_owned();
+    let certificates = AuthorityCertificates::read(&config.ca, keystore.as_ref()).trying(opened)?;
+    let publication = publication(config, &store, &clock, certificates, OcspMetrics::default())
+        .await
+        .trying(opened)?;
     let ca = Ca::open(CaParts {
         config: config.ca.clone(),
         keystore,
-        store,
+        store: Arc::clone(&store),
+        publication: Arc::clone(&publication),
         clock: Arc::clone(&clock),
         metrics: CaMetrics::default(),
     })
     .await
-    .trying(|| "open the CA that was made".to_owned())?;
+    .trying(opened)?;
+    first_crls(config, &keystores, &ca, publication, &store, &clock).await?;
     let root_pem = ceremony
         .authorities
         .first()
@@ -141,11 +151,41 @@ async fn perform(config: &Config) -> Result<Report, Failure> {
     })
 }
 
+/// Issues the first CRL of every authority; the root's, which may be in a safe by
+/// now, only if there is none that counts.
+async fn first_crls(
+    config: &Config,
+    keystores: &Keystores<'_>,
+    ca: &Arc<Ca>,
+    publication: Arc<Publication>,
+    store: &Arc<dyn RevocationStore>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), Failure> {
+    ca.issue_crls()
+        .await
+        .trying(|| "issue the first CRLs".to_owned())?;
+    if publication.has_root_crl() {
+        return Ok(());
+    }
+    let keystore = keystores.open(config.root_keystore())?;
+    RootCrl {
+        config: config.ca.clone(),
+        publication,
+        store: Arc::clone(store),
+        keystore,
+        clock: Arc::clone(clock),
+    }
+    .issue()
+    .await
+    .map(drop)
+    .trying(|| "issue the root's CRL".to_owned())
+}
+
 /// Makes keys and certificates of the authorities, showing what takes time.
 async fn hold(
     config: &Config,
     keystores: &Keystores<'_>,
-    store: &Arc<dyn CertificateStore>,
+    store: &Arc<dyn RevocationStore>,
     clock: &Arc<dyn Clock>,
 ) -> Result<CeremonyReport, Failure> {
     let bar = if io::stderr().is_terminal() {
@@ -169,7 +209,7 @@ async fn hold(
     let outcome = Ceremony {
         config: &config.ca,
         keystores: &open,
-        store: Arc::clone(store),
+        store: Arc::clone(store) as _,
         clock: Arc::clone(clock),
         progress: &show_progress,
     }

@@ -4,12 +4,16 @@ use std::process;
 use std::time::Duration;
 
 use mesh::tls::{self, ExpectedServer};
-use mesh::wire::{CaStatus, CertificateFilter, CertificatePage, CertificateRecord};
-use mesh::{
-    CaClient, CaClientError, ClientTls, HttpCaClient, Persistence, SignRequest, SignedCertificate,
-    TlsIdentity,
+use mesh::wire::{
+    CaStatus, CertificateFilter, CertificatePage, CertificateRecord, CrlList, ImportOutcome,
+    KeyRevocation, RevocationFilter, RevocationImport, RevocationPage, RevocationRecord,
+    RevokeKeyRequest, RevokeRequest,
 };
-use model::{Clock, IdempotencyKey, Identity, ProfileName, Role, SerialNumber};
+use mesh::{
+    CaClient, CaClientError, ClientTls, CrlAnswer, CrlRequest, CrlScope, HttpCaClient, Persistence,
+    RevocationSource, SignRequest, SignedCertificate, TlsIdentity,
+};
+use model::{Clock, IdempotencyKey, Identity, IssuerId, ProfileName, Role, SerialNumber};
 use tokio::runtime::{self, Runtime};
 
 use crate::cli::files;
@@ -139,6 +143,107 @@ impl Operator {
             .map_err(|error| self.failure("ask the CA how it is", error))
     }
 
+    /// Revokes a certificate, or releases it from hold.
+    ///
+    /// # Errors
+    ///
+    /// When the CA cannot be reached or refuses; a certificate that was revoked
+    /// before is told with its first record.
+    pub(super) fn revoke(&self, request: &RevokeRequest) -> Result<RevocationRecord, Failure> {
+        self.runtime
+            .block_on(self.client.revoke(request))
+            .map_err(|error| {
+                let tried = "revoke the certificate";
+                match error.first_revocation() {
+                    Some(first) => Failure::because(tried, error).next(format!(
+                        "nothing has to be done: it was revoked at {:.0}, {}",
+                        first.revoked_at, first.reason
+                    )),
+                    None => self.failure(tried, error),
+                }
+            })
+    }
+
+    /// Revokes every certificate of a key and blocks the key.
+    ///
+    /// # Errors
+    ///
+    /// When the CA cannot be reached or refuses.
+    pub(super) fn revoke_key(&self, request: &RevokeKeyRequest) -> Result<KeyRevocation, Failure> {
+        self.runtime
+            .block_on(self.client.revoke_key(request))
+            .map_err(|error| self.failure("revoke the key's certificates", error))
+    }
+
+    /// Lists one page of revocations.
+    ///
+    /// # Errors
+    ///
+    /// When the CA cannot be reached or refuses.
+    pub(super) fn revocations(&self, filter: &RevocationFilter) -> Result<RevocationPage, Failure> {
+        self.runtime
+            .block_on(self.client.revocations(filter))
+            .map_err(|error| self.failure("list revocations", error))
+    }
+
+    /// Has revocations from elsewhere recorded.
+    ///
+    /// # Errors
+    ///
+    /// When the CA cannot be reached or refuses.
+    pub(super) fn import_revocations(
+        &self,
+        import: &RevocationImport,
+    ) -> Result<ImportOutcome, Failure> {
+        self.runtime
+            .block_on(self.client.import_revocations(import))
+            .map_err(|error| self.failure("import revocations", error))
+    }
+
+    /// Fetches a CRL, DER; nothing about it is verified.
+    ///
+    /// # Errors
+    ///
+    /// When the CA cannot be reached or has no such CRL.
+    pub(super) fn crl(&self, issuer: &IssuerId, scope: CrlScope) -> Result<Vec<u8>, Failure> {
+        let request = CrlRequest {
+            issuer: issuer.clone(),
+            scope,
+            known: None,
+            wait: None,
+        };
+        let tried = || format!("fetch the CRL of {issuer}");
+        match self.runtime.block_on(self.client.crl(request)) {
+            Ok(CrlAnswer::Crl(fetched)) => Ok(fetched.der),
+            Ok(CrlAnswer::NotModified) => {
+                Err(Failure::new(format!("{}: the CA sent none", tried())))
+            }
+            Err(error) => Err(self.failure(&tried(), error)),
+        }
+    }
+
+    /// Has every CRL issued anew; waits for a CA that is busy.
+    ///
+    /// # Errors
+    ///
+    /// When the CA cannot be reached, refuses, or cannot sign.
+    pub(super) fn issue_crls(&self) -> Result<CrlList, Failure> {
+        self.runtime
+            .block_on(self.client.issue_crls())
+            .map_err(|error| self.failure("have the CRLs issued", error))
+    }
+
+    /// Fetches an authority's certificate, DER.
+    ///
+    /// # Errors
+    ///
+    /// When the CA cannot be reached or has no such authority.
+    pub(super) fn issuer_certificate(&self, issuer: &IssuerId) -> Result<Vec<u8>, Failure> {
+        self.runtime
+            .block_on(self.client.issuer_certificate(issuer))
+            .map_err(|error| self.failure(&format!("fetch the certificate of {issuer}"), error))
+    }
+
     /// Says what to do about an answer that is not the one wanted.
     fn failure(&self, tried: &str, error: CaClientError) -> Failure {
         let advice = match &error {
@@ -194,5 +299,6 @@ fn client_tls(config: &Config) -> Result<ClientTls, Failure> {
             domain: config.trust_domain().clone(),
             role: Role::ServiceCa,
         }),
+        staple: mesh::StaplePolicy::IfPresent,
     })
 }

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::store::CertificateStore;
-use ca::{Ca, CaMetrics, CaParts, CaService, Error};
+use ::store::RevocationStore;
+use ca::{Ca, CaParts, CaService, Error};
 use hsm_keystore::KeyStore;
 use mesh::Shared;
 use tracing::warn;
 
-use super::serve::Running;
+use super::distribution::{self, Distribution};
+use super::serve::{Metrics, Running};
 use crate::config::Config;
 use crate::failure::Failure;
 
 /// How long a start waits before it tries again what may pass by itself.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Opens the CA and runs its API; waits while the token is away.
+/// Opens the CA and runs its API; waits while the token is away. Starts the
+/// distribution listener first, if it is not there yet.
 ///
 /// # Errors
 ///
@@ -24,24 +26,26 @@ const RETRY: Duration = Duration::from_secs(2);
 pub(super) async fn start(
     config: &Config,
     keystore: &Arc<dyn KeyStore>,
-    store: &Arc<dyn CertificateStore>,
-    metrics: &CaMetrics,
+    store: &Arc<dyn RevocationStore>,
+    metrics: &Metrics,
     shared: &Shared,
+    distribution: &mut Option<Distribution>,
 ) -> Result<Running, Failure> {
+    let starting = Starting {
+        config,
+        keystore,
+        store,
+        metrics,
+        shared,
+    };
     let mut told = false;
     loop {
-        let parts = CaParts {
-            config: config.ca.clone(),
-            keystore: Arc::clone(keystore),
-            store: Arc::clone(store),
-            clock: Arc::clone(&shared.clock),
-            metrics: metrics.clone(),
-        };
-        match open(parts, config, shared).await {
+        match starting.open(distribution).await {
             Ok(service) => {
+                let handle = service.handle();
                 return Ok(Running::spawn(
                     "the CA API",
-                    service.handle(),
+                    move || handle.stop(),
                     service.run(),
                 ));
             }
@@ -62,10 +66,49 @@ pub(super) async fn start(
     }
 }
 
-/// Opens the authorities, certifies the API's own key and binds the listener.
-async fn open(parts: CaParts, config: &Config, shared: &Shared) -> Result<CaService, Error> {
-    let ca = Ca::open(parts).await?;
-    CaService::bind(ca, shared, config.tls_chain_file()).await
+/// What a start has at hand.
+struct Starting<'a> {
+    /// The configuration.
+    config: &'a Config,
+    /// The keystore that signs.
+    keystore: &'a Arc<dyn KeyStore>,
+    /// Where everything is recorded.
+    store: &'a Arc<dyn RevocationStore>,
+    /// What is counted.
+    metrics: &'a Metrics,
+    /// What listeners share.
+    shared: &'a Shared,
+}
+
+impl Starting<'_> {
+    /// Opens the authorities, certifies the API's own key and binds the listeners.
+    async fn open(&self, distribution: &mut Option<Distribution>) -> Result<CaService, Error> {
+        let publication = match distribution {
+            Some(distribution) => Arc::clone(&distribution.publication),
+            None => {
+                let parts = distribution::Parts {
+                    config: self.config,
+                    store: self.store,
+                    shared: self.shared,
+                    metrics: &self.metrics.ca,
+                    ocsp_metrics: &self.metrics.ocsp,
+                };
+                let started = parts.start_from(self.keystore).await?;
+                Arc::clone(&distribution.insert(started).publication)
+            }
+        };
+        let ca = Ca::open(CaParts {
+            config: self.config.ca.clone(),
+            keystore: Arc::clone(self.keystore),
+            store: Arc::clone(self.store),
+            publication,
+            clock: Arc::clone(&self.shared.clock),
+            metrics: self.metrics.ca.clone(),
+        })
+        .await?;
+        let stapling = self.metrics.stapling.clone();
+        CaService::bind(ca, self.shared, self.config.tls_chain_file(), stapling).await
+    }
 }
 
 /// Says what has to be done.
@@ -73,11 +116,13 @@ fn advice(error: &Error) -> &'static str {
     match error {
         Error::NoCeremony { .. } => "run: chancery init",
         Error::Mesh(mesh::Error::Bind { .. }) => {
-            "choose another port: [ca] listen, or CHANCERY__CA__LISTEN"
+            "choose another port: [ca] listen or [ca.distribution] listen, or \
+             CHANCERY__CA__LISTEN, CHANCERY__CA__DISTRIBUTION__LISTEN"
         }
         Error::Store(_) => {
             "keep the store's directory as it is; docs/storage.md tells what can be done"
         }
+        Error::PublishedOther { .. } => "start the service again",
         _ => "chancery check tells what is wrong",
     }
 }

@@ -8,12 +8,11 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ::store::{CertificateStore, Certificates, StoreMetrics};
+use ::store::{Certificates, RevocationStore, StoreMetrics};
 use hsm_keystore::pkcs11::AskPin;
 use hsm_keystore::{KeyStore, KeyStoreMetrics, Modules};
-use mesh::{
-    Health, HttpMetrics, ListenerConfig, ListenerLimits, Security, Server, ServerHandle, Shared,
-};
+use mesh::stapling::StaplingMetrics;
+use mesh::{Health, HttpMetrics, ListenerConfig, ListenerLimits, Security, Server, Shared};
 use prometheus_client::registry::Registry;
 use sd_notify::NotifyState;
 use secrecy::SecretString;
@@ -21,6 +20,7 @@ use tokio::runtime;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use super::distribution::{self, Distribution};
 use super::keystore::keystore_failure;
 use super::supervisor::{StopSignals, Watchdog, tell};
 use crate::cli::prompt::Terminal;
@@ -36,7 +36,7 @@ const LAST_GRACE: Duration = Duration::from_secs(5);
 
 /// Everything that counts, made before anything runs.
 #[derive(Debug, Default)]
-struct Metrics {
+pub(super) struct Metrics {
     /// Of all listeners.
     http: HttpMetrics,
     /// Of the keystore that signs.
@@ -44,7 +44,11 @@ struct Metrics {
     /// Of the CA's store.
     store: StoreMetrics,
     /// Of the CA.
-    ca: ca::CaMetrics,
+    pub(super) ca: ca::CaMetrics,
+    /// Of the OCSP responder.
+    pub(super) ocsp: ca::OcspMetrics,
+    /// Of OCSP stapling.
+    pub(super) stapling: StaplingMetrics,
 }
 
 impl Metrics {
@@ -55,6 +59,8 @@ impl Metrics {
         self.keystore.register(&mut registry);
         self.store.register(&mut registry);
         self.ca.register(&mut registry);
+        self.ocsp.register(&mut registry);
+        self.stapling.register(&mut registry);
         registry
     }
 }
@@ -91,15 +97,27 @@ async fn run(config: Config) -> Result<(), Failure> {
     let mut telemetry = start_telemetry(&config, &metrics, &shared)?;
     let _watchdog = Watchdog::start();
 
-    let services = tokio::select! {
-        services = start_services(&config, &metrics, &shared) => services?,
-        () = signals.recv() => return telemetry.stop().await,
+    let store = open_store(&config, &metrics).await?;
+    // Without a token, if there ever was one: relying parties wait for nobody.
+    let parts = distribution::Parts {
+        config: &config,
+        store: &store,
+        shared: &shared,
+        metrics: &metrics.ca,
+        ocsp_metrics: &metrics.ocsp,
     };
-    let Services {
-        mut ca,
-        store,
-        keystore,
-    } = services;
+    let mut distribution = parts.start_kept().await?;
+    let started = tokio::select! {
+        started = start_ca(&config, &metrics, &shared, &store, &mut distribution) => Some(started?),
+        () = signals.recv() => None,
+    };
+    let (Some((mut ca, keystore)), Some(mut distribution)) = (started, distribution.take()) else {
+        if let Some(mut distribution) = distribution {
+            distribution.running.stop().await?;
+        }
+        close(store, None).await;
+        return telemetry.stop().await;
+    };
     shared.health.register(SERVICES, || Ok(()));
     tell(&[NotifyState::Ready]);
     info!(
@@ -111,14 +129,16 @@ async fn run(config: Config) -> Result<(), Failure> {
     let failure = tokio::select! {
         () = signals.recv() => None,
         failure = ca.ended() => Some(failure),
+        failure = distribution.running.ended() => Some(failure),
         failure = telemetry.ended() => Some(failure),
     };
     tell(&[NotifyState::Stopping]);
     shared
         .health
         .register(SERVICES, || Err("the services are stopping".to_owned()));
-    let stopped = ca.stop().await;
-    close(store, keystore).await;
+    let stopped = ca.stop().await.and(distribution.running.stop().await);
+    drop(distribution);
+    close(store, Some(keystore)).await;
     let outcome = telemetry.stop().await;
     info!("stopped");
     failure.map_or(Ok(()), Err).and(stopped).and(outcome)
@@ -127,39 +147,25 @@ async fn run(config: Config) -> Result<(), Failure> {
 /// The readiness check of the start and the end.
 const SERVICES: &str = "services";
 
-/// Everything behind the telemetry listener.
-struct Services {
-    /// The CA API.
-    ca: Running,
-    /// The CA's store.
-    store: Arc<dyn CertificateStore>,
-    /// The keystore that signs.
-    keystore: Arc<dyn KeyStore>,
-}
-
-/// Opens keystore and store and starts the services over them.
-async fn start_services(
+/// Opens the keystore and starts the CA over it.
+async fn start_ca(
     config: &Config,
     metrics: &Metrics,
     shared: &Shared,
-) -> Result<Services, Failure> {
+    store: &Arc<dyn RevocationStore>,
+    distribution: &mut Option<Distribution>,
+) -> Result<(Running, Arc<dyn KeyStore>), Failure> {
     let keystore = open_keystore(config, metrics, &shared.health).await?;
-    let store = open_store(config, metrics).await?;
-    let ca = super::ca::start(config, &keystore, &store, &metrics.ca, shared).await?;
-    Ok(Services {
-        ca,
-        store,
-        keystore,
-    })
+    let ca = super::ca::start(config, &keystore, store, metrics, shared, distribution).await?;
+    Ok((ca, keystore))
 }
 
 /// A listener that runs.
-#[derive(Debug)]
 pub(super) struct Running {
     /// Its name, for messages.
     service: &'static str,
     /// Stops it.
-    handle: ServerHandle,
+    stop: Box<dyn Fn() + Send + Sync>,
     /// Its end.
     task: JoinHandle<Result<(), Cause>>,
 }
@@ -168,12 +174,12 @@ impl Running {
     /// Runs a bound listener.
     pub(super) fn spawn<E: Into<Cause>>(
         service: &'static str,
-        handle: ServerHandle,
+        stop: impl Fn() + Send + Sync + 'static,
         run: impl Future<Output = Result<(), E>> + Send + 'static,
     ) -> Self {
         Self {
             service,
-            handle,
+            stop: Box::new(stop),
             task: tokio::spawn(async move { run.await.map_err(Into::into) }),
         }
     }
@@ -190,7 +196,7 @@ impl Running {
 
     /// Lets requests end, then closes it; does nothing once it has ended.
     async fn stop(&mut self) -> Result<(), Failure> {
-        self.handle.stop();
+        (self.stop)();
         if self.task.is_finished() {
             return Ok(());
         }
@@ -220,7 +226,8 @@ fn start_telemetry(
         .advise(|| {
             "choose another port: [telemetry] listen, or CHANCERY__TELEMETRY__LISTEN".to_owned()
         })?;
-    Ok(Running::spawn("telemetry", server.handle(), server.run()))
+    let handle = server.handle();
+    Ok(Running::spawn("telemetry", move || handle.stop(), server.run()))
 }
 
 /// Opens the keystore; waits for a token that is away, and says so on
@@ -292,7 +299,7 @@ impl AskPin for AskOnce {
 async fn open_store(
     config: &Config,
     metrics: &Metrics,
-) -> Result<Arc<dyn CertificateStore>, Failure> {
+) -> Result<Arc<dyn RevocationStore>, Failure> {
     let store = config.ca_store();
     let metrics = metrics.store.clone();
     let directory = store.directory.clone();
@@ -312,7 +319,7 @@ async fn open_store(
 }
 
 /// Closes the store, then the keystore; both may have to wait.
-async fn close(store: Arc<dyn CertificateStore>, keystore: Arc<dyn KeyStore>) {
+async fn close(store: Arc<dyn RevocationStore>, keystore: Option<Arc<dyn KeyStore>>) {
     let closed = tokio::task::spawn_blocking(move || {
         // Each closes with its last handle, and the services' are gone by now.
         drop(store);

@@ -21,6 +21,8 @@ mod quickstart;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod revocation;
+#[cfg(test)]
 mod roles;
 #[cfg(test)]
 mod telemetry;

@@ -22,7 +22,7 @@ fn clone_to(folder: &Path) {
 fn the_tour_succeeds_in_a_fresh_clone_and_again_in_the_same() {
     let folder = tempfile::tempdir().unwrap();
     clone_to(folder.path());
-    let (api, telemetry) = (Port::reserve().unwrap(), Port::reserve().unwrap());
+    let [api, telemetry, distribution] = [(); 3].map(|()| Port::reserve().unwrap());
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| {
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../target")
@@ -37,6 +37,14 @@ fn the_tour_succeeds_in_a_fresh_clone_and_again_in_the_same() {
             .env("CARGO_TARGET_DIR", &target)
             .env_remove("CHANCERY_CONFIG")
             .env("CHANCERY__CA__LISTEN", api.address().to_string())
+            .env(
+                "CHANCERY__CA__DISTRIBUTION__LISTEN",
+                distribution.address().to_string(),
+            )
+            .env(
+                "CHANCERY__CA__DISTRIBUTION_URL",
+                format!("http://{}", distribution.address()),
+            )
             .env(
                 "CHANCERY__TELEMETRY__LISTEN",
                 telemetry.address().to_string(),

@@ -197,3 +197,27 @@ fn health_is_told_on_both_listeners() {
         "{names:?}"
     );
 }
+
+#[test]
+fn the_alert_rules_are_sound_and_name_metrics_that_exist() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/alerts");
+    for arguments in [
+        ["check", "rules", "chancery.rules.yml"],
+        ["test", "rules", "chancery.rules.test.yml"],
+    ] {
+        let mut command = std::process::Command::new("promtool");
+        chancery_tests::run(command.args(arguments).current_dir(folder)).unwrap();
+    }
+    let rules = std::fs::read_to_string(format!("{folder}/chancery.rules.yml")).unwrap();
+    let ca = Appliance::start().unwrap();
+    let metrics = ca.metrics().unwrap().text();
+    let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    for name in words.filter(|word| word.starts_with("chancery_")) {
+        // A counter's family is named without its ending.
+        let family = name.trim_end_matches("_total");
+        assert!(
+            metrics.contains(&format!("# TYPE {family} ")),
+            "{name} is no metric"
+        );
+    }
+}

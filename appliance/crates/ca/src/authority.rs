@@ -8,9 +8,10 @@ use pki::certificate::Certificate;
 use pki::issuer::IssuerFacts;
 use pki::pem;
 
-use crate::ceremony::{check_certificate, check_key, public_key};
+use crate::ceremony::{check_key, public_key};
 use crate::config::CheckedCaConfig;
 use crate::error::Error;
+use crate::publication::AuthorityCertificates;
 use crate::schemes::signature_algorithm;
 
 /// An authority that issues: its certificate and its key.
@@ -53,10 +54,10 @@ impl Authorities {
     /// asked.
     pub fn open(config: &CheckedCaConfig, keystore: &dyn KeyStore) -> Result<Self, Error> {
         let plan = &config.ceremony;
-        let root = kept_certificate(keystore, &plan.root.id, &plan.root.key)?;
-        check_certificate(&plan.root, &root, root.public_key())?;
-        let certificate = kept_certificate(keystore, &plan.issuing.id, &plan.issuing.key)?;
-        check_certificate(&plan.issuing, &certificate, root.public_key())?;
+        let AuthorityCertificates {
+            root,
+            issuing: certificate,
+        } = AuthorityCertificates::read(config, keystore)?;
         let key = keystore
             .get_private_key(&plan.issuing.key)
             .map_err(|source| match source {
@@ -138,8 +139,48 @@ impl Authority {
     }
 }
 
+/// Finds the root's key in a keystore, for its CRL.
+///
+/// Blocks for as long as the token takes.
+///
+/// # Errors
+///
+/// `KeyStore` when the key is not there, `AuthorityDiffers` or `NotAnIssuer` when
+/// it is another one.
+pub(crate) fn root_signer(
+    config: &CheckedCaConfig,
+    certificate: &Certificate,
+    keystore: &dyn KeyStore,
+) -> Result<Authority, Error> {
+    let plan = &config.ceremony.root;
+    let key = keystore
+        .get_private_key(&plan.key)
+        .map_err(|source| Error::KeyStore {
+            what: "find the root's key",
+            source,
+        })?;
+    check_key(plan, certificate, &public_key(plan, key.as_ref())?)?;
+    let facts = IssuerFacts::from_certificate(
+        certificate,
+        signature_algorithm(plan.scheme),
+        config.issuer_urls(&plan.id, true),
+    )
+    .map_err(|source| Error::NotAnIssuer {
+        authority: plan.id.clone(),
+        source,
+    })?;
+    Ok(Authority {
+        id: plan.id.clone(),
+        chain_pem: pem::write_certificate(certificate.der()),
+        certificate: certificate.clone(),
+        key,
+        scheme: plan.scheme,
+        facts,
+    })
+}
+
 /// Reads an authority's certificate from a keystore.
-fn kept_certificate(
+pub(crate) fn kept_certificate(
     keystore: &dyn KeyStore,
     authority: &IssuerId,
     key: &hsm_keystore::KeyId,

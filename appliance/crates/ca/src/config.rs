@@ -1,6 +1,8 @@
 //! `[ca]`: the configuration as written, and as checked.
 
 mod ceremony;
+mod crl;
+mod ocsp;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,6 +13,7 @@ use std::time::Duration;
 use hsm_keystore::{KeyAlgorithm, KeyId};
 use jiff::SignedDuration;
 use mesh::csr::CsrContent;
+use mesh::stapling::StaplingConfig;
 use mesh::{InvalidLimits, ListenerConfig, ListenerLimits};
 use model::{InvalidName, IssuerId, NodePrefix, PeerName, ProfileName, Role, TrustDomain};
 use pki::csr::CsrLimits;
@@ -21,6 +24,13 @@ use serde::{Deserialize, Serialize};
 
 pub use ceremony::{AuthorityConfig, CeremonyConfig};
 pub(crate) use ceremony::{AuthorityPlan, CeremonyPlan};
+pub(crate) use crl::CheckedCrlConfig;
+pub use crl::{
+    CrlConfig, CrlConfigError, DistributionConfig, InvalidChoice, KeepExpired, OnRevocation,
+};
+
+pub use ocsp::{BatchSize, ByTokenSpeed, KeepReady, NeverIssued, NonceRule, OcspConfig, ReadyHash};
+pub(crate) use ocsp::{CheckedOcspConfig, MAX_BATCH};
 
 use crate::grants::{Grant, Grants};
 
@@ -52,6 +62,14 @@ pub struct CaConfig {
     pub default_profile: ProfileName,
     /// Bounds of issuing.
     pub issuance: IssuanceConfig,
+    /// Certificate revocation lists.
+    pub crl: CrlConfig,
+    /// The OCSP responder.
+    pub ocsp: OcspConfig,
+    /// The distribution listener.
+    pub distribution: DistributionConfig,
+    /// How the OCSP response is kept fresh that the CA API staples.
+    pub stapling: StaplingConfig,
     /// Profiles: changes to built-in ones by their names, and further ones.
     pub profiles: BTreeMap<ProfileName, ProfileConfig>,
     /// What roles may do, by role; takes the default of a role whole.
@@ -78,6 +96,10 @@ impl Default for CaConfig {
             distribution_url: "http://127.0.0.1:8080".to_owned(),
             default_profile: name("tls-server", ProfileName::new),
             issuance: IssuanceConfig::default(),
+            crl: CrlConfig::default(),
+            ocsp: OcspConfig::default(),
+            distribution: DistributionConfig::default(),
+            stapling: StaplingConfig::default(),
             profiles: BTreeMap::new(),
             roles: BTreeMap::new(),
             ceremony: CeremonyConfig::default(),
@@ -156,6 +178,20 @@ pub enum ConfigError {
         /// What it must be, as the rest of a sentence.
         rule: &'static str,
     },
+    /// Times or numbers of CRLs.
+    #[error("`crl.{key}` {rule}", key = .0.key, rule = .0.rule)]
+    Crl(CrlConfigError),
+    /// Times or numbers of the OCSP responder.
+    #[error("`ocsp.{key}` {rule}")]
+    Ocsp {
+        /// The key.
+        key: &'static str,
+        /// What it must be, as the rest of a sentence.
+        rule: &'static str,
+    },
+    /// The distribution listener's limits.
+    #[error("`distribution.limits`: {0}")]
+    DistributionLimits(InvalidLimits),
     /// A profile that cannot be.
     #[error("`profiles`: {0}")]
     Profile(#[from] ProfileError),
@@ -245,6 +281,14 @@ pub struct CheckedCaConfig {
     pub(crate) sign_timeout: Duration,
     /// The file of keys that are never certified.
     pub(crate) blocked_keys: Option<PathBuf>,
+    /// Certificate revocation lists.
+    pub(crate) crl: CheckedCrlConfig,
+    /// The OCSP responder.
+    pub(crate) ocsp: CheckedOcspConfig,
+    /// Address and limits of the distribution listener.
+    pub(crate) distribution: ListenerConfig,
+    /// How the stapled OCSP response is kept fresh.
+    pub(crate) stapling: StaplingConfig,
     /// How far the clock may lie behind the newest recorded act.
     pub(crate) clock_tolerance: Duration,
     /// How far the clock may run ahead of elapsed time.
@@ -325,6 +369,13 @@ impl CaConfig {
             )?,
             sign_timeout: positive("sign_timeout", issuance.sign_timeout)?,
             blocked_keys: issuance.blocked_keys.clone(),
+            stapling: self.stapling.clone(),
+            crl: self.crl.check().map_err(ConfigError::Crl)?,
+            ocsp: self.ocsp.check()?,
+            distribution: self
+                .distribution
+                .check()
+                .map_err(ConfigError::DistributionLimits)?,
             clock_tolerance: positive("clock_tolerance", issuance.clock_tolerance)?,
             max_clock_jump: positive("max_clock_jump", issuance.max_clock_jump)?,
             profiles,
@@ -431,6 +482,25 @@ impl CheckedCaConfig {
     #[must_use]
     pub fn trust_domain(&self) -> &TrustDomain {
         &self.trust_domain
+    }
+
+    /// Returns the name of the authority that issues.
+    #[must_use]
+    pub fn issuing_authority(&self) -> &IssuerId {
+        &self.ceremony.issuing.id
+    }
+
+    /// Returns the name of the root.
+    #[must_use]
+    pub fn root_authority(&self) -> &IssuerId {
+        &self.ceremony.root.id
+    }
+
+    /// Returns the address that certificates carry for CRL, OCSP and the issuer's
+    /// certificate, without a slash at its end.
+    #[must_use]
+    pub fn distribution_url(&self) -> &str {
+        &self.distribution_url
     }
 
     /// Returns where an authority publishes.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use hsm_keystore::{KeyAlgorithm, KeyId};
 use model::IssuerId;
 
+use crate::crl::CrlError;
 use crate::refusal::Refusal;
 
 /// Why a ceremony, an opening or the service did not go on.
@@ -92,6 +93,33 @@ pub enum Error {
         /// The line that is no key.
         source: pki::key_check::BlockedKeysError,
     },
+    /// What was published cannot be kept, or read again.
+    #[error("could not {action} {}, where what is published is kept", path.display())]
+    PublishedState {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What stopped it.
+        source: std::io::Error,
+    },
+    /// What was kept is another installation's.
+    #[error(
+        "the certificates kept in {} are not those on the token; they were replaced, start again",
+        directory.display()
+    )]
+    PublishedOther {
+        /// Where they are kept.
+        directory: PathBuf,
+    },
+    /// A CRL was not issued.
+    #[error("a CRL of authority {authority} was not issued")]
+    Crl {
+        /// Which authority.
+        authority: IssuerId,
+        /// Why not.
+        source: Box<CrlError>,
+    },
     /// A certificate that no one can issue under.
     #[error("authority {authority} cannot issue")]
     NotAnIssuer {
@@ -116,6 +144,36 @@ pub enum Error {
         /// Why not.
         source: Box<Refusal>,
     },
+    /// The OCSP responder's certificate was not issued.
+    #[error("the certificate of the OCSP responder of {authority} was not issued")]
+    ResponderNotIssued {
+        /// Whose responder.
+        authority: IssuerId,
+        /// Why not.
+        source: Box<Refusal>,
+    },
+    /// The certificate beside the OCSP responder's key is of another key.
+    #[error(
+        "the certificate beside the OCSP responder's key {key} of authority {authority} is of \
+         another key"
+    )]
+    ResponderKeyDiffers {
+        /// Whose responder.
+        authority: IssuerId,
+        /// Its key.
+        key: KeyId,
+    },
+    /// A certificate by which nobody accepts OCSP answers.
+    #[error("the certificate of the OCSP responder of {authority} does not serve")]
+    NotAResponder {
+        /// Whose responder.
+        authority: IssuerId,
+        /// Why not.
+        source: pki::ocsp::NotAResponder,
+    },
+    /// A name of ours that is none; only a fault of ours.
+    #[error("a name that the CA gives is none")]
+    Name(#[from] model::InvalidName),
     /// The store did not do its part.
     #[error("the store did not do its part")]
     Store(#[from] store::Error),
@@ -137,7 +195,10 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::KeyStore { source, .. } => is_keystore_transient(source),
-            Self::NotIssued { source, .. } => source.retry_after().is_some(),
+            Self::NotIssued { source, .. } | Self::ResponderNotIssued { source, .. } => {
+                source.retry_after().is_some()
+            }
+            Self::Crl { source, .. } => source.is_transient(),
             Self::Store(source) => source.is_transient(),
             Self::Mesh(mesh::Error::KeyStore(source)) => is_keystore_transient(source),
             Self::Mesh(mesh::Error::Ca(source)) => source.is_transient(),
@@ -149,7 +210,12 @@ impl Error {
             | Self::NotAnIssuer { .. }
             | Self::ReadBlockedKeys { .. }
             | Self::BlockedKeys { .. }
+            | Self::PublishedState { .. }
+            | Self::PublishedOther { .. }
             | Self::PublicKey { .. }
+            | Self::ResponderKeyDiffers { .. }
+            | Self::NotAResponder { .. }
+            | Self::Name(_)
             | Self::Mesh(_)
             | Self::NoRandomness
             | Self::Task(_) => false,
@@ -158,7 +224,7 @@ impl Error {
 }
 
 /// Tells whether the token may do later what it did not do now.
-fn is_keystore_transient(error: &hsm_keystore::Error) -> bool {
+pub(crate) fn is_keystore_transient(error: &hsm_keystore::Error) -> bool {
     match error {
         hsm_keystore::Error::Unavailable(reason) => reason.retry_after().is_some(),
         hsm_keystore::Error::Busy { .. } | hsm_keystore::Error::DeadlineExceeded { .. } => true,

@@ -13,26 +13,55 @@ use serde::{Deserialize, Serialize};
 pub enum Call {
     /// `POST /sign`.
     Sign,
+    /// `POST /revoke-cert` for what is the peer's own.
+    Revoke,
+    /// The same for everybody's, and `POST /revocations`.
+    RevokeAny,
+    /// `GET /revocations`.
+    Revocations,
     /// `GET /certificates` and `/certificates/{serial}`.
     Certificates,
     /// `GET /profiles`.
     Profiles,
     /// `GET /status`.
     Status,
+    /// `GET /crl` and `/crl/{issuer}`.
+    Crl,
+    /// `POST /crl`.
+    IssueCrl,
+    /// `POST /ocsp` and `GET /ocsp/{request}`.
+    Ocsp,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 4] = [Self::Sign, Self::Certificates, Self::Profiles, Self::Status];
+    pub const ALL: [Self; 10] = [
+        Self::Sign,
+        Self::Revoke,
+        Self::RevokeAny,
+        Self::Revocations,
+        Self::Certificates,
+        Self::Profiles,
+        Self::Status,
+        Self::Crl,
+        Self::IssueCrl,
+        Self::Ocsp,
+    ];
 
     /// Returns the call as the configuration spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sign => "sign",
+            Self::Revoke => "revoke",
+            Self::RevokeAny => "revoke-any",
+            Self::Revocations => "revocations",
             Self::Certificates => "certificates",
             Self::Profiles => "profiles",
             Self::Status => "status",
+            Self::Crl => "crl",
+            Self::IssueCrl => "issue-crl",
+            Self::Ocsp => "ocsp",
         }
     }
 }
@@ -54,7 +83,8 @@ pub enum IdentityGrant {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grant {
-    /// The calls it may make: `sign`, `certificates`, `profiles`, `status`.
+    /// The calls it may make: `sign`, `revoke`, `revoke-any`, `revocations`,
+    /// `certificates`, `profiles`, `status`, `crl`, `issue-crl`, `ocsp`.
     pub calls: BTreeSet<Call>,
     /// The profiles it may have certificates issued by.
     pub profiles: BTreeSet<ProfileName>,
@@ -160,7 +190,17 @@ fn default_grant(role: Role, leaf_profiles: &BTreeSet<ProfileName>) -> Grant {
             .cloned()
             .collect()
     };
-    let reads = [Call::Certificates, Call::Profiles, Call::Status];
+    // What the distribution listener tells everybody.
+    let public = BTreeSet::from([Call::Crl, Call::Ocsp]);
+    let with = |calls: &[Call]| public.iter().chain(calls).copied().collect();
+    let service = [
+        Call::Sign,
+        Call::Revoke,
+        Call::Revocations,
+        Call::Certificates,
+        Call::Profiles,
+        Call::Status,
+    ];
     match role {
         Role::Operator => Grant {
             calls: Call::ALL.into(),
@@ -168,26 +208,35 @@ fn default_grant(role: Role, leaf_profiles: &BTreeSet<ProfileName>) -> Grant {
             identities: IdentityGrant::Any,
         },
         Role::ServiceAcme => Grant {
-            calls: Call::ALL.into(),
+            calls: with(&service),
             profiles: named(&["tls-server", "service"]),
             identities: IdentityGrant::Own,
         },
         Role::ServiceSigning => Grant {
-            calls: Call::ALL.into(),
+            calls: with(&service),
             profiles: named(&["code-signing", "time-stamping", "service"]),
             identities: IdentityGrant::Own,
         },
         Role::EnrolAcme | Role::EnrolSigning => Grant {
-            calls: [Call::Sign].into(),
+            calls: with(&[Call::Sign]),
             profiles: named(&["service"]),
             identities: IdentityGrant::Own,
         },
         Role::Auditor => Grant {
-            calls: reads.into(),
+            calls: with(&[
+                Call::Revocations,
+                Call::Certificates,
+                Call::Profiles,
+                Call::Status,
+            ]),
             ..Grant::default()
         },
-        // The CA certifies itself without the API; signers have no business here.
-        Role::ServiceCa | Role::Signer => Grant::default(),
+        // The CA certifies itself without the API; signers have no business here
+        // but to see whether others' certificates still count.
+        Role::ServiceCa | Role::Signer => Grant {
+            calls: public,
+            ..Grant::default()
+        },
     }
 }
 
@@ -217,19 +266,30 @@ mod tests {
 
     #[test]
     fn every_role_has_exactly_its_calls() {
+        // Sign, revoke, revoke-any, revocations, certificates, profiles, status, crl,
+        // issue-crl, ocsp.
         let expected = [
-            (Role::ServiceCa, [false; 4]),
-            (Role::ServiceAcme, [true; 4]),
-            (Role::ServiceSigning, [true; 4]),
-            (Role::EnrolAcme, [true, false, false, false]),
-            (Role::EnrolSigning, [true, false, false, false]),
-            (Role::Operator, [true; 4]),
-            (Role::Signer, [false; 4]),
-            (Role::Auditor, [false, true, true, true]),
+            (Role::ServiceCa, "-------+-+"),
+            (Role::ServiceAcme, "++-+++++-+"),
+            (Role::ServiceSigning, "++-+++++-+"),
+            (Role::EnrolAcme, "+------+-+"),
+            (Role::EnrolSigning, "+------+-+"),
+            (Role::Operator, "++++++++++"),
+            (Role::Signer, "-------+-+"),
+            (Role::Auditor, "---+++++-+"),
         ];
         assert_eq!(expected.len(), Role::ALL.len());
         for (role, calls) in expected {
-            let allowed = Call::ALL.map(|call| grants().allows_call(role, call));
+            let allowed: String = Call::ALL
+                .into_iter()
+                .map(|call| {
+                    if grants().allows_call(role, call) {
+                        '+'
+                    } else {
+                        '-'
+                    }
+                })
+                .collect();
             assert_eq!(allowed, calls, "{role}");
         }
     }

@@ -5,10 +5,19 @@
 //! | `POST /sign` | 201, the chain in PEM, `Location` |
 //! | `GET /certificates`, `/certificates/{serial}` | JSON; one as PEM or DER by `Accept` |
 //! | `GET /profiles`, `GET /status` | JSON |
+//! | `POST /revoke-cert` | the record; again: 409 with the first one |
+//! | `GET`, `POST /revocations` | JSON: what is revoked; takes a list over |
+//! | `GET /crl`, `/crl/{issuer}`, `…/delta`, `…/shards/{shard}` | DER |
+//! | `POST /crl` | issues every CRL; JSON |
 //! | `GET /ca/chain.pem`, `/ca/{issuer}.cer` | the authorities' certificates |
 
 mod certificates;
+mod conditional;
+mod crl;
+mod distribution;
+pub(crate) mod ocsp;
 mod problem;
+mod revoke;
 mod sign;
 
 use std::sync::Arc;
@@ -16,17 +25,28 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpResponse, Responder};
-use mesh::{Peer, Problem, ProblemType, wire};
+use mesh::{BodyLimits, Peer, Problem, ProblemType, wire};
 use model::IssuerId;
 
+pub(crate) use crl::crl_missing;
+pub(crate) use distribution::distribution_routes;
 pub(crate) use problem::{problem, problem_type, serial_unknown};
+pub(crate) use revoke::{revoke_problem, revoke_problem_type};
 
 use crate::grants::Call;
 use crate::issue::Ca;
 use crate::refusal::Refusal;
 
+/// Most octets of a list of revocations in one call.
+const MAX_IMPORT_BYTES: usize = 16 * 1024 * 1024;
+
 /// Returns the routes of the CA API.
 pub(crate) fn routes(ca: Arc<Ca>) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
+    let import_limits = BodyLimits {
+        max_bytes: MAX_IMPORT_BYTES,
+        timeout: ca.config.listener.limits.body_timeout,
+    };
+    let responder = Arc::clone(&ca.publication.responder);
     move |config| {
         config
             .app_data(Data::from(Arc::clone(&ca)))
@@ -35,6 +55,22 @@ pub(crate) fn routes(ca: Arc<Ca>) -> impl Fn(&mut web::ServiceConfig) + Clone + 
             .service(
                 web::resource("/certificates/{serial}").route(web::get().to(certificates::show)),
             )
+            .service(web::resource("/revoke-cert").route(web::post().to(revoke::revoke)))
+            .service(
+                web::resource("/revocations")
+                    .app_data(import_limits)
+                    .route(web::get().to(revoke::list))
+                    .route(web::post().to(revoke::import)),
+            )
+            .service(
+                web::resource("/crl")
+                    .route(web::get().to(crl::issuing))
+                    .route(web::post().to(crl::issue)),
+            )
+            .service(web::resource("/crl/{issuer}").route(web::get().to(crl::whole)))
+            .service(web::resource("/crl/{issuer}/delta").route(web::get().to(crl::delta)))
+            .service(web::resource("/crl/{issuer}/shards/{shard}").route(web::get().to(crl::shard)))
+            .configure(|config| ocsp::routes(config, &responder))
             .service(web::resource("/profiles").route(web::get().to(profiles)))
             .service(web::resource("/status").route(web::get().to(status)))
             .service(web::resource("/ca/chain.pem").route(web::get().to(chain)))

@@ -19,30 +19,33 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hsm_keystore::KeyStore;
-use model::{Clock, Timestamp};
-use pki::csr::CheckedCsr;
-use pki::key_check::{BlockedKeys, KeyPolicy};
+use model::{Clock, IssuerId, Timestamp};
+use pki::csr::{CheckedCsr, CsrError};
+use pki::key_check::{BlockedKeys, KeyPolicy, WeakKey};
 use pki::lint::LintedTbs;
 use pki::names::UriName;
 use pki::profile::{Lifetime, PlanRequest, Profile, ProfileRefusal};
 use pki::{lint, pem};
 use prometheus_client::metrics::gauge::Gauge;
-use store::{CertificateFilter, CertificateState, CertificateStore};
+use store::{CertificateFilter, CertificateState, CertificateStore, RevocationStore};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 pub(crate) use request::fingerprint;
 pub use request::{IssueRequest, Issued, Requester};
 
-use crate::authority::Authorities;
+use crate::authority::{Authorities, Authority, root_signer};
 use crate::certify::{Certified, Certifier, Signer, Timings};
 use crate::clock::ClockGuard;
 use crate::config::CheckedCaConfig;
+use crate::crl::{Cause, CrlError, Publisher, PublisherParts};
 use crate::error::Error;
 use crate::grants::Call;
 use crate::metrics::{CaMetrics, Step};
+use crate::publication::{AuthorityCertificates, Publication};
 use crate::refusal::{Refusal, chain};
+use crate::revocations::shard_of;
 use crate::serial::SerialSource;
 use crate::settle::settle;
 
@@ -54,7 +57,9 @@ pub struct CaParts {
     /// The keystore of the issuing authority and of the CA API's TLS key.
     pub keystore: Arc<dyn KeyStore>,
     /// Where everything is recorded.
-    pub store: Arc<dyn CertificateStore>,
+    pub store: Arc<dyn RevocationStore>,
+    /// What is published; opened over the same store.
+    pub publication: Arc<Publication>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
@@ -72,10 +77,16 @@ pub struct Ca {
     pub(crate) keystore: Arc<dyn KeyStore>,
     /// Records and signs.
     pub(crate) certifier: Certifier,
+    /// Where everything is recorded.
+    pub(crate) store: Arc<dyn RevocationStore>,
+    /// What is published.
+    pub(crate) publication: Arc<Publication>,
+    /// Those who issue CRLs: of each authority whose key is there.
+    publishers: Vec<Arc<Publisher>>,
     /// Where serial numbers come from.
     serials: SerialSource,
     /// Holds the clock to what was recorded.
-    pub(crate) clock_guard: ClockGuard,
+    pub(crate) clock_guard: Arc<ClockGuard>,
     /// One for each certificate that may be issued at a time.
     permits: Semaphore,
     /// Which keys are taken.
@@ -86,6 +97,10 @@ pub struct Ca {
     pub(crate) started_at: Timestamp,
     /// Where work goes on whose client went away.
     pub(crate) runtime: Handle,
+    /// One for each client that may wait for the next CRL.
+    pub(crate) waiters: Semaphore,
+    /// Whether the service ends: nobody waits any longer then.
+    pub(crate) ending: watch::Sender<bool>,
 }
 
 /// Longest request, DER, that is checked on the request's own thread: any EC or
@@ -110,6 +125,7 @@ impl Ca {
             config,
             keystore,
             store,
+            publication,
             clock,
             metrics,
         } = parts;
@@ -119,15 +135,47 @@ impl Ca {
                 let authorities = Authorities::open(&config, keystore.as_ref())?;
                 let serials = SerialSource::new(config.node, keystore.as_ref())?;
                 let key_policy = key_policy(&config)?;
-                Ok::<_, Error>((authorities, serials, key_policy))
+                let root_key = root_key(&config, keystore.as_ref(), &authorities);
+                Ok::<_, Error>((authorities, root_key, serials, key_policy))
             }
         };
-        let (authorities, serials, key_policy) = tokio::task::spawn_blocking(opening).await??;
+        let (authorities, root_key, serials, key_policy) =
+            tokio::task::spawn_blocking(opening).await??;
+        check_kept(&config, &authorities, &publication).await?;
         let newest = newest_act(store.as_ref()).await?;
-        let clock_guard = ClockGuard::new(newest, config.clock_tolerance, config.max_clock_jump);
+        let clock_guard = Arc::new(ClockGuard::new(
+            newest,
+            config.clock_tolerance,
+            config.max_clock_jump,
+        ));
         let settled = settle(store.as_ref(), clock.as_ref(), &metrics).await?;
+        let publisher = |authority: &Authority, root| {
+            Publisher::new(PublisherParts {
+                issuer: authority.id.clone(),
+                root,
+                facts: Arc::new(authority.facts.clone()),
+                since: authority.certificate.not_before(),
+                key: Arc::clone(&authority.key),
+                scheme: authority.scheme,
+                publication: Arc::clone(&publication),
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                clock_guard: Arc::clone(&clock_guard),
+                config: config.crl.clone(),
+                node: config.node,
+                sign_timeout: config.sign_timeout,
+                metrics: metrics.clone(),
+            })
+        };
+        let mut publishers = vec![publisher(&authorities.issuing, false)];
+        publishers.extend(root_key.map(|root| publisher(&root, true)));
         Ok(Arc::new(Self {
             permits: Semaphore::new(config.max_in_flight),
+            publishers,
+            publication,
+            waiters: Semaphore::new(config.crl.max_waiters),
+            ending: watch::Sender::new(false),
+            store: Arc::clone(&store),
             certifier: Certifier {
                 store,
                 clock: Arc::clone(&clock),
@@ -144,6 +192,30 @@ impl Ca {
             runtime: Handle::current(),
             config,
         }))
+    }
+
+    /// Finds who issues an authority's CRLs; none where its key is elsewhere.
+    pub(crate) fn publisher(&self, issuer: &IssuerId) -> Option<&Arc<Publisher>> {
+        self.publishers
+            .iter()
+            .find(|publisher| publisher.issuer() == issuer)
+    }
+
+    /// Issues every CRL of every authority whose key is there.
+    ///
+    /// # Errors
+    ///
+    /// What stopped the first that was not issued.
+    pub async fn issue_crls(&self) -> Result<(), CrlError> {
+        for publisher in &self.publishers {
+            publisher.publish(&publisher.kinds(), Cause::Due).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns all who issue CRLs.
+    pub(crate) fn publishers(&self) -> &[Arc<Publisher>] {
+        &self.publishers
     }
 
     /// Returns the authorities.
@@ -204,6 +276,13 @@ impl Ca {
 
         // 3: the request.
         let csr = self.check_csr(&request.csr_der).await?;
+        if self
+            .publication
+            .revocations
+            .is_blocked(&csr.public_key().sha256())
+        {
+            return Err(CsrError::WeakKey(WeakKey::Blocked).into());
+        }
         let checked = Instant::now();
         self.certifier.metrics.step(Step::Check, checked - began);
 
@@ -256,6 +335,9 @@ impl Ca {
                     // 10: handed out.
                     self.certifier.metrics.issued(profile.name());
                     let facts = certificate.facts();
+                    self.publication
+                        .responder
+                        .issued(&issuing.id, &facts.serial, facts.not_after);
                     let issued = Issued {
                         serial: facts.serial.clone(),
                         replayed: false,
@@ -366,7 +448,9 @@ impl Ca {
         request: &IssueRequest,
     ) -> Result<LintedTbs, Refusal> {
         let serial = self.serials.draw().map_err(|_| Refusal::NoRandomness)?;
+        let shards = self.config.crl.shards;
         let plan = PlanRequest {
+            crl_shard: (shards > 0).then(|| shard_of(&serial, shards)),
             identity,
             validity: request.validity.map(Lifetime::duration),
             ..PlanRequest::from_csr(csr, serial, self.certifier.clock.now())
@@ -479,6 +563,52 @@ fn bounded(names: &[String]) -> String {
     text
 }
 
+/// Finds the root's key where it is in the same keystore: then its CRL is issued
+/// by itself, too.
+fn root_key(
+    config: &CheckedCaConfig,
+    keystore: &dyn KeyStore,
+    authorities: &Authorities,
+) -> Option<Authority> {
+    let plan = &config.ceremony.root;
+    if plan.keystore != config.ceremony.issuing.keystore {
+        return None;
+    }
+    match root_signer(config, &authorities.root, keystore) {
+        Ok(root) => Some(root),
+        Err(error) => {
+            info!(
+                issuer = %plan.id,
+                "the CRL of authority {} is issued by command alone: {}", plan.id, chain(&error)
+            );
+            None
+        }
+    }
+}
+
+/// Holds the certificates kept as files to those on the token, which count.
+async fn check_kept(
+    config: &CheckedCaConfig,
+    authorities: &Authorities,
+    publication: &Publication,
+) -> Result<(), Error> {
+    let on_token = AuthorityCertificates {
+        root: authorities.root.clone(),
+        issuing: authorities.issuing.certificate.clone(),
+    };
+    let kept = &publication.certificates;
+    let is_same =
+        kept.root.der() == on_token.root.der() && kept.issuing.der() == on_token.issuing.der();
+    let directory = publication.directory.path().to_owned();
+    let (config, target) = (config.clone(), directory.clone());
+    tokio::task::spawn_blocking(move || on_token.keep(&config, &target)).await??;
+    if is_same {
+        Ok(())
+    } else {
+        Err(Error::PublishedOther { directory })
+    }
+}
+
 /// Reads which keys are taken.
 fn key_policy(config: &CheckedCaConfig) -> Result<KeyPolicy, Error> {
     let mut policy = KeyPolicy::default();
@@ -498,7 +628,7 @@ fn key_policy(config: &CheckedCaConfig) -> Result<KeyPolicy, Error> {
 }
 
 /// Finds the time of the newest recorded act.
-async fn newest_act(store: &dyn CertificateStore) -> Result<Option<Timestamp>, Error> {
+pub(crate) async fn newest_act(store: &dyn CertificateStore) -> Result<Option<Timestamp>, Error> {
     let page = store
         .certificates(CertificateFilter::default(), None, 1)
         .await?;

@@ -11,19 +11,26 @@
 //!    201 ◄── certificate on disk ◄── assembled, bytes compared ◄── verified ┘
 //! ```
 
+mod admission;
 mod authority;
 pub mod ceremony;
 mod certify;
 mod clock;
 mod completing;
 mod config;
+mod crl;
+mod distribution;
 mod error;
 mod grants;
 mod http;
 mod issue;
 mod local;
 mod metrics;
+mod ocsp;
+mod publication;
 mod refusal;
+mod revocations;
+mod revoke;
 mod schemes;
 mod serial;
 mod service;
@@ -36,11 +43,19 @@ mod tests;
 pub use authority::{Authorities, Authority};
 pub use clock::ImplausibleClock;
 pub use config::{
-    AuthorityConfig, CaConfig, CeremonyConfig, CheckedCaConfig, ConfigError, IssuanceConfig,
+    AuthorityConfig, BatchSize, ByTokenSpeed, CaConfig, CeremonyConfig, CheckedCaConfig,
+    ConfigError, CrlConfig, CrlConfigError, DistributionConfig, InvalidChoice, IssuanceConfig,
+    KeepExpired, KeepReady, NeverIssued, NonceRule, OcspConfig, OnRevocation, ReadyHash,
 };
+pub use crl::{CrlError, RootCrl};
+pub use distribution::DistributionService;
 pub use error::Error;
 pub use grants::{Call, Grant, Grants, IdentityGrant};
 pub use issue::{Ca, CaParts, IssueRequest, Issued, Requester};
 pub use metrics::CaMetrics;
+pub use ocsp::{OcspAnswer, OcspMetrics, OcspStatus, Responder};
+pub use publication::{AuthorityCertificates, Publication, PublicationParts, Runway};
 pub use refusal::Refusal;
-pub use service::CaService;
+pub use revocations::{Revocation, Revocations};
+pub use revoke::{RevokeRefusal, RevokedBy};
+pub use service::{CaHandle, CaService};

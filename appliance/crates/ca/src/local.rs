@@ -5,14 +5,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mesh::wire::{
-    CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ProblemDocument, ProfileList,
+    CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ImportOutcome, KeyRevocation,
+    ProblemDocument, ProfileList, RevocationFilter, RevocationImport, RevocationPage,
+    RevocationRecord, RevokeKeyRequest, RevokeRequest,
 };
-use mesh::{CaClient, CaClientError, Problem, SignRequest, SignedCertificate};
+use mesh::{
+    CaClient, CaClientError, CrlAnswer, CrlRequest, CrlScope, FetchedCrl, Problem,
+    RevocationSource, SignRequest, SignedCertificate,
+};
 use model::{RequestId, SerialNumber};
 
+use crate::crl::{Crl, CrlKind};
 use crate::http;
 use crate::issue::{Ca, IssueRequest, Requester};
 use crate::refusal::Refusal;
+use crate::revoke::{RevokeRefusal, RevokedBy};
 
 /// Asks the CA in its own name, without network and roles.
 #[derive(Debug)]
@@ -56,6 +63,63 @@ fn refused(problem: &Problem, retry_after: Option<std::time::Duration>) -> CaCli
 fn refusal(refusal: Refusal) -> CaClientError {
     let retry_after = refusal.retry_after();
     refused(&http::problem(refusal), retry_after)
+}
+
+impl LocalClient {
+    /// Names the CA itself as the one who asks.
+    fn by(&self) -> Result<RevokedBy, CaClientError> {
+        Ok(RevokedBy {
+            requester: Requester::Ca,
+            request_id: RequestId::new(REQUEST_ID)
+                .map_err(|error| refused(&Problem::internal(error), None))?,
+        })
+    }
+}
+
+#[async_trait]
+impl RevocationSource for LocalClient {
+    async fn crl(&self, request: CrlRequest) -> Result<CrlAnswer, CaClientError> {
+        let kind = match request.scope {
+            CrlScope::Full => CrlKind::Whole,
+            CrlScope::Delta => CrlKind::Delta,
+            CrlScope::Shard(shard) => CrlKind::Shard(shard),
+        };
+        let board = &self.0.publication.board;
+        let mut swaps = board.swaps();
+        let find = || board.get(&request.issuer, kind);
+        let is_known = |crl: &Crl| request.known.as_deref() == Some(&*crl.etag);
+        let mut crl = find();
+        if let (Some(wait), true) = (request.wait, crl.as_deref().is_some_and(is_known)) {
+            let another = async {
+                while swaps.changed().await.is_ok() {
+                    if find().is_some_and(|crl| !is_known(&crl)) {
+                        return;
+                    }
+                }
+            };
+            // Whether in time or not, what is there now is the answer.
+            let _ = tokio::time::timeout(wait, another).await;
+            crl = find();
+        }
+        match crl {
+            Some(crl) if is_known(&crl) => Ok(CrlAnswer::NotModified),
+            Some(crl) => Ok(CrlAnswer::Crl(FetchedCrl {
+                der: crl.der.to_vec(),
+                etag: Some(crl.etag.to_string()),
+            })),
+            None => Err(refused(&http::crl_missing(&request.issuer, kind), None)),
+        }
+    }
+
+    async fn ocsp(&self, request_der: Vec<u8>) -> Result<Vec<u8>, CaClientError> {
+        let answer = self.0.publication.responder.query(&request_der).await;
+        Ok(answer.der().to_vec())
+    }
+}
+
+/// Tells a refusal as a client of the network would be told it.
+fn not_revoked(refusal: RevokeRefusal) -> CaClientError {
+    refused(&http::revoke_problem(&refusal), refusal.retry_after())
 }
 
 #[async_trait]
@@ -114,5 +178,30 @@ impl CaClient for LocalClient {
 
     async fn status(&self) -> Result<CaStatus, CaClientError> {
         Ok(self.0.status())
+    }
+
+    async fn revoke(&self, request: &RevokeRequest) -> Result<RevocationRecord, CaClientError> {
+        let outcome = Arc::clone(&self.0).revoke(request.clone(), self.by()?);
+        outcome.await.map_err(not_revoked)
+    }
+
+    async fn revoke_key(&self, request: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError> {
+        let outcome = Arc::clone(&self.0).revoke_key(request.clone(), self.by()?);
+        outcome.await.map_err(not_revoked)
+    }
+
+    async fn revocations(
+        &self,
+        filter: &RevocationFilter,
+    ) -> Result<RevocationPage, CaClientError> {
+        self.0.list_revocations(filter).await.map_err(not_revoked)
+    }
+
+    async fn import_revocations(
+        &self,
+        import: &RevocationImport,
+    ) -> Result<ImportOutcome, CaClientError> {
+        let outcome = Arc::clone(&self.0).import_revocations(import.clone(), self.by()?);
+        outcome.await.map_err(not_revoked)
     }
 }

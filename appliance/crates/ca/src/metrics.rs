@@ -1,14 +1,26 @@
 //! What the CA counts and times.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use model::ProfileName;
+use model::{IssuerId, ProfileName};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::crl::CrlKind;
+
+/// What is counted about an issued CRL.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CrlFigures {
+    /// Its entries.
+    pub(crate) entries: u64,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
 
 /// The CA's metrics; clones share their values.
 #[derive(Debug, Clone)]
@@ -25,6 +37,20 @@ pub struct CaMetrics {
     abandoned: Family<ReasonLabels, Counter>,
     /// Intents that start-up settled.
     pub(crate) settled: Counter,
+    /// CRLs issued.
+    crl_issued: Family<CrlLabels, Counter>,
+    /// CRLs that were not issued, by reason.
+    crl_failed: Family<ReasonLabels, Counter>,
+    /// Time to issue a CRL.
+    crl_duration: Histogram,
+    /// Entries of each CRL.
+    crl_entries: Family<CrlLabels, Gauge>,
+    /// Revocations, by reason.
+    revoked: Family<ReasonLabels, Counter>,
+    /// Revocations that were refused, by reason.
+    revocation_refused: Family<ReasonLabels, Counter>,
+    /// Seconds until the first published thing expires.
+    runway: Gauge<f64, AtomicU64>,
     /// Seconds of one step, by step.
     step_family: Family<StepLabels, Histogram>,
     /// The members of that family, found once.
@@ -87,6 +113,24 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
+/// Labels a value by CRL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CrlLabels {
+    /// The authority.
+    issuer: String,
+    /// Which of its CRLs; shards together.
+    kind: &'static str,
+}
+
+/// Returns the label of a kind of CRL.
+const fn kind_label(kind: CrlKind) -> &'static str {
+    match kind {
+        CrlKind::Whole => "full",
+        CrlKind::Shard(_) => "shard",
+        CrlKind::Delta => "delta",
+    }
+}
+
 /// Labels a histogram by step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StepLabels {
@@ -107,6 +151,14 @@ impl Default for CaMetrics {
             in_flight: Gauge::default(),
             abandoned: Family::default(),
             settled: Counter::default(),
+            crl_issued: Family::default(),
+            crl_failed: Family::default(),
+            // 1 ms to about 16 s.
+            crl_duration: Histogram::new(exponential_buckets(0.001, 4.0, 8)),
+            crl_entries: Family::default(),
+            revoked: Family::default(),
+            revocation_refused: Family::default(),
+            runway: Gauge::default(),
             steps: Step::ALL.map(|step| {
                 step_family.get_or_create_owned(&StepLabels {
                     step: step.as_str(),
@@ -151,6 +203,44 @@ impl CaMetrics {
             "Interrupted intents that start-up settled",
             self.settled.clone(),
         );
+        ca.register(
+            "revoked",
+            "Certificates revoked, put on hold or released, by reason",
+            self.revoked.clone(),
+        );
+        ca.register(
+            "revocation_refused",
+            "Revocations refused, by reason",
+            self.revocation_refused.clone(),
+        );
+        ca.register(
+            "crl_issued",
+            "CRLs issued, by authority and kind",
+            self.crl_issued.clone(),
+        );
+        ca.register(
+            "crl_failed",
+            "CRLs that were not issued, by reason",
+            self.crl_failed.clone(),
+        );
+        ca.register(
+            "crl_entries",
+            "Entries of the CRL last issued, by authority and kind",
+            self.crl_entries.clone(),
+        );
+        ca.register_with_unit(
+            "crl_duration",
+            "Time to issue a CRL",
+            Unit::Seconds,
+            self.crl_duration.clone(),
+        );
+        ca.register_with_unit(
+            "runway",
+            "Time until the first CRL or OCSP answer that is published expires, if the token \
+             were lost now",
+            Unit::Seconds,
+            self.runway.clone(),
+        );
         ca.register_with_unit(
             "step_duration",
             "Time of one step of an issuance",
@@ -175,6 +265,42 @@ impl CaMetrics {
     /// Counts an intent of which nothing came.
     pub(crate) fn abandoned(&self, reason: &'static str) {
         self.abandoned.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts a CRL.
+    pub(crate) fn crl_issued(&self, issuer: &IssuerId, kind: CrlKind, crl: CrlFigures) {
+        let labels = CrlLabels {
+            issuer: issuer.to_string(),
+            kind: kind_label(kind),
+        };
+        self.crl_issued.get_or_create(&labels).inc();
+        let entries = i64::try_from(crl.entries).unwrap_or(i64::MAX);
+        self.crl_entries.get_or_create(&labels).set(entries);
+        self.crl_duration.observe(crl.took.as_secs_f64());
+    }
+
+    /// Counts a CRL that was not issued.
+    pub(crate) fn crl_failed(&self, reason: &'static str) {
+        self.crl_failed
+            .get_or_create(&ReasonLabels { reason })
+            .inc();
+    }
+
+    /// Counts a revocation.
+    pub(crate) fn revoked(&self, reason: &'static str) {
+        self.revoked.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts a revocation that was refused.
+    pub(crate) fn revocation_refused(&self, reason: &'static str) {
+        self.revocation_refused
+            .get_or_create(&ReasonLabels { reason })
+            .inc();
+    }
+
+    /// Tells how long what is published counts.
+    pub(crate) fn runway(&self, left: Duration) {
+        self.runway.set(left.as_secs_f64());
     }
 
     /// Times a step.

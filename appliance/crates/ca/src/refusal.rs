@@ -139,7 +139,9 @@ impl Refusal {
     /// Tells whether the fault is ours or our parts', not the request's.
     pub(crate) fn is_ours(&self) -> bool {
         match self {
-            Self::Store(store::Error::IdempotencyConflict { .. }) => false,
+            Self::Store(
+                store::Error::IdempotencyConflict { .. } | store::Error::KeyBlocked { .. },
+            ) => false,
             Self::Clock(_)
             | Self::Store(_)
             | Self::KeyStore(_)

@@ -3,16 +3,21 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh::enrol::{Enrolled, Enrolment};
-use mesh::{AdmitAll, Health, PeerVerifier, Security, Server, ServerHandle, Shared, TlsIdentity};
+use mesh::stapling::{Stapler, StaplerParts, StaplingMetrics};
+use mesh::{Health, PeerVerifier, Security, Server, ServerHandle, Shared, TlsIdentity};
 use model::{Identity, ProfileName, Role};
 use pki::profile::ProfileKind;
 use rustls::pki_types::CertificateDer;
+use tokio::task::JoinHandle;
 
+use crate::admission::Admission;
 use crate::error::Error;
 use crate::http;
 use crate::issue::Ca;
+use crate::local::LocalClient;
 use crate::views::PARTS;
 
 /// The CA API, bound and ready to [run](Self::run).
@@ -28,7 +33,14 @@ pub struct CaService {
     enrolled: Enrolled,
     /// What handshakes present.
     identity: Arc<TlsIdentity>,
+    /// Staples OCSP to it.
+    stapler: Stapler,
+    /// Signs OCSP answers.
+    responder: AbortOnDrop,
 }
+
+/// How long a start waits for the first OCSP response to staple.
+const STAPLE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl CaService {
     /// Certifies the CA API's own key where needed and binds the listener.
@@ -40,7 +52,12 @@ impl CaService {
     ///
     /// `Mesh` when the address cannot be had, or the key cannot be made or
     /// certified.
-    pub async fn bind(ca: Arc<Ca>, shared: &Shared, chain_file: PathBuf) -> Result<Self, Error> {
+    pub async fn bind(
+        ca: Arc<Ca>,
+        shared: &Shared,
+        chain_file: PathBuf,
+        stapling: StaplingMetrics,
+    ) -> Result<Self, Error> {
         let config = &ca.config;
         let enrolment = Enrolment {
             keystore: Arc::clone(&ca.keystore),
@@ -58,12 +75,29 @@ impl CaService {
             ca: ca.local_client(),
             clock: Arc::clone(&ca.certifier.clock),
         };
+        let kept_staple = enrolment.chain_file.with_extension("ocsp");
         let enrolled = enrolment.obtain().await?;
         let identity = enrolled.tls_identity()?;
+        let answering = Arc::clone(&ca.publication.responder).run(Arc::clone(&ca));
+        let responder = AbortOnDrop(tokio::spawn(answering));
+        let mut stapler = Stapler::new(StaplerParts {
+            service: "ca",
+            identity: Arc::clone(&identity),
+            issuers: vec![CertificateDer::from(
+                ca.authorities.issuing.certificate.der().to_vec(),
+            )],
+            source: Arc::new(LocalClient(Arc::clone(&ca))),
+            kept: kept_staple,
+            config: config.stapling.clone(),
+            clock: Arc::clone(&ca.certifier.clock),
+            metrics: stapling,
+        });
+        stapler.prepare(STAPLE_PATIENCE).await;
         // The issuing authority alone: another one under the same root must not
         // make identities of this installation.
         let anchor = CertificateDer::from(ca.authorities.issuing.certificate.der().to_vec());
-        let clients = PeerVerifier::new(&[anchor], Box::new(AdmitAll))?;
+        let clients =
+            PeerVerifier::new(&[anchor], Box::new(Admission(Arc::clone(&ca.publication))))?;
         let security = Security::Mutual {
             identity: Arc::clone(&identity),
             clients,
@@ -86,6 +120,8 @@ impl CaService {
             enrolment,
             enrolled,
             identity,
+            stapler,
+            responder,
         })
     }
 
@@ -97,8 +133,11 @@ impl CaService {
 
     /// Returns a handle that stops it.
     #[must_use]
-    pub fn handle(&self) -> ServerHandle {
-        self.server.handle()
+    pub fn handle(&self) -> CaHandle {
+        CaHandle {
+            ca: Arc::clone(&self.ca),
+            server: self.server.handle(),
+        }
     }
 
     /// Serves until stopped, renewing its own certificate at two thirds of its
@@ -114,14 +153,54 @@ impl CaService {
             enrolment,
             enrolled,
             identity,
+            stapler,
+            responder,
         } = self;
         let renewal = enrolment.keep_current(identity, enrolled);
+        let crls = ca
+            .publishers()
+            .iter()
+            .map(Arc::clone)
+            .map(|publisher| AbortOnDrop(tokio::spawn(async move { publisher.run().await })));
+        let crls: Vec<_> = crls.collect();
         let outcome = tokio::select! {
             outcome = server.run() => outcome,
             () = renewal => Ok(()),
+            () = stapler.run() => Ok(()),
         };
+        drop((crls, responder));
         ca.drain().await;
+        let responder = Arc::clone(&ca.publication.responder);
+        tokio::task::spawn_blocking(move || responder.save()).await?;
         Ok(outcome?)
+    }
+}
+
+/// Stops a [`CaService`] from anywhere.
+#[derive(Debug, Clone)]
+pub struct CaHandle {
+    /// What is served.
+    ca: Arc<Ca>,
+    /// Stops the listener.
+    server: ServerHandle,
+}
+
+impl CaHandle {
+    /// Stops accepting, answers those who wait for news, lets requests end within
+    /// the grace, then closes.
+    pub fn stop(&self) {
+        self.ca.ending.send_replace(true);
+        self.server.stop();
+    }
+}
+
+/// Ends a task with the one that needs it.
+#[derive(Debug)]
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

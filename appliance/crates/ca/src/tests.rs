@@ -7,6 +7,7 @@ mod ceremony;
 mod faults;
 mod faulty;
 mod installation;
+mod ocsp;
 mod parallel;
 mod problems;
 mod requests;

@@ -66,8 +66,9 @@ impl Ca {
             None => None,
             Some(Status::Pending) => Some(StateFilter::Pending),
             Some(Status::Abandoned) => Some(StateFilter::Abandoned),
+            Some(Status::Revoked) => Some(StateFilter::Revoked),
             // Which of these an issued certificate is, the time tells below.
-            Some(Status::Valid | Status::Expired | Status::Revoked) => Some(StateFilter::Issued),
+            Some(Status::Valid | Status::Expired) => Some(StateFilter::Issued),
         };
         let expires_before = match filter.status {
             // The soonest bound: an expired certificate expired before now.
@@ -171,6 +172,8 @@ impl Ca {
             certificates: store.issued,
             open_intents: store.pending,
             settled_intents: self.settled,
+            crls: self.publication.crl_list().crls,
+            runway: self.publication.runway().to_wire(),
         }
     }
 
@@ -271,10 +274,15 @@ fn issuer_status(
 /// Translates a record, without its chain.
 fn to_wire(record: CertificateRecord, now: Timestamp) -> wire::CertificateRecord {
     use wire::CertificateStatus as Status;
+    let is_revoked = record
+        .revocation
+        .as_ref()
+        .is_some_and(|revocation| revocation.current.is_revoked());
     let intent = record.intent;
     let (status, issued_at) = match record.state {
         CertificateState::Pending => (Status::Pending, None),
         CertificateState::Abandoned { .. } => (Status::Abandoned, None),
+        CertificateState::Issued { at, .. } if is_revoked => (Status::Revoked, Some(at)),
         CertificateState::Issued { at, .. } if intent.not_after < now => {
             (Status::Expired, Some(at))
         }
@@ -294,7 +302,14 @@ fn to_wire(record: CertificateRecord, now: Timestamp) -> wire::CertificateRecord
         request_id: Some(intent.request_id),
         recorded_at: intent.recorded_at,
         issued_at,
-        revocation: None,
+        revocation: record
+            .revocation
+            .filter(|revocation| revocation.current.is_revoked())
+            .map(|revocation| wire::Revocation {
+                at: revocation.current.revoked_at,
+                reason: revocation.current.reason,
+                invalidity_date: revocation.current.invalidity_date,
+            }),
         chain_pem: None,
     }
 }

@@ -284,6 +284,7 @@ fn identities(key_file: &Path) -> (Arc<TlsIdentity>, ClientTls) {
         anchors: vec![root.der().clone()],
         identity: Some(Arc::clone(&identity)),
         expected: None,
+        staple: mesh::StaplePolicy::IfPresent,
     };
     (identity, client)
 }

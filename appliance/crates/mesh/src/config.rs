@@ -155,14 +155,14 @@ pub struct ListenerConfig {
 }
 
 /// Durations as people write them: `10s`, `1m 30s`, `PT10S`.
-mod duration {
+pub(crate) mod duration {
     use std::time::Duration;
 
     use jiff::SignedDuration;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// Reads a duration that is not negative.
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(from)?;
         let duration: SignedDuration = text
             .parse()
@@ -172,7 +172,7 @@ mod duration {
     }
 
     /// Writes a duration in the friendly form.
-    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
         match SignedDuration::try_from(*value) {
             Ok(duration) => to.collect_str(&format_args!("{duration:#}")),
             Err(_) => to.serialize_str("PT0S"),

@@ -137,12 +137,7 @@ impl Enrolment {
 
     /// Logs a renewal that failed: for someone to act on once time is short.
     fn report(&self, failure: &Error, not_after: Timestamp) {
-        let mut chain = failure.to_string();
-        let mut next = std::error::Error::source(failure);
-        while let Some(cause) = next {
-            chain = format!("{chain}: {cause}");
-            next = cause.source();
-        }
+        let chain = crate::error::chain(failure);
         let left = not_after.duration_since(self.clock.now());
         if left < jiff::SignedDuration::from_hours(24) {
             error!(peer.identity = %self.identity, cert.not_after = %not_after,
@@ -194,7 +189,7 @@ impl Enrolment {
         let leaf = enrolled.chain.first().ok_or(Error::EmptyChain)?.to_vec();
         let (store, id) = (Arc::clone(&self.keystore), self.key.clone());
         blocking(move || store.import_certificate(&id, &leaf)).await?;
-        keep(&self.chain_file, &signed.chain_pem)?;
+        crate::kept::write(&self.chain_file, signed.chain_pem.as_bytes())?;
         Ok(enrolled)
     }
 
@@ -240,29 +235,4 @@ async fn blocking<T: Send + 'static>(
 fn fresh_key() -> IdempotencyKey {
     IdempotencyKey::new(&format!("enrol-{}", crate::request_id::fresh()))
         .expect("hexadecimal digits after a prefix are an idempotency key")
-}
-
-/// Writes a file so that a crash leaves the old one or the new one.
-fn keep(path: &std::path::Path, text: &str) -> Result<(), Error> {
-    use std::io::Write;
-
-    let write = || {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        let mut file = std::fs::File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                std::fs::File::open(parent)?.sync_all()
-            }
-            _ => Ok(()),
-        }
-    };
-    write().map_err(|source| Error::File {
-        act: "write",
-        path: path.to_owned(),
-        source,
-    })
 }

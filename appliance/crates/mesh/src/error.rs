@@ -108,6 +108,28 @@ pub enum Error {
     /// The CA did not issue.
     #[error("the CA did not issue the certificate")]
     Ca(#[from] crate::ca_client::CaClientError),
+    /// A setting of the revocation check that cannot be worked with.
+    #[error("the revocation check of {service} cannot be set up so")]
+    RevocationConfig {
+        /// The service.
+        service: &'static str,
+        /// Which setting, and why.
+        source: crate::revocation::InvalidRevocationConfig,
+    },
+    /// No authority was given whose CRL could be followed.
+    #[error("{service} was given no authority whose CRL tells which clients count")]
+    NothingToFollow {
+        /// The service.
+        service: &'static str,
+    },
+    /// A certificate of an authority that cannot be worked with.
+    #[error("the certificate of {issuer} cannot be worked with")]
+    IssuerCertificate {
+        /// The authority.
+        issuer: model::IssuerId,
+        /// What is wrong with it.
+        source: pki::certificate::CertificateError,
+    },
     /// The client's HTTP machinery could not be built.
     #[error("the HTTP client could not be built")]
     HttpClient(#[from] reqwest::Error),
@@ -117,4 +139,15 @@ pub enum Error {
         /// The text given.
         given: String,
     },
+}
+
+/// Writes an error and its causes in one line, outermost first.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut chain = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        chain = format!("{chain}: {cause}");
+        next = cause.source();
+    }
+    chain
 }

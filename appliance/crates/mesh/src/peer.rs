@@ -155,6 +155,23 @@ impl PeerCertificate {
     }
 }
 
+#[cfg(test)]
+impl PeerCertificate {
+    /// A client as the handshake would have parsed it.
+    pub(crate) fn for_tests(serial: SerialNumber, issuer_der: &[u8]) -> Self {
+        Self {
+            serial,
+            issuer_der: issuer_der.to_vec(),
+            fingerprint: Fingerprint::of(b"a leaf"),
+            not_before: Timestamp::UNIX_EPOCH,
+            not_after: Timestamp::MAX,
+            uris: Vec::new(),
+            dns: Vec::new(),
+            ips: Vec::new(),
+        }
+    }
+}
+
 /// Reads a certificate's time.
 fn moment(time: &Time) -> Result<Timestamp, Unidentified> {
     i64::try_from(time.to_unix_duration().as_secs())

@@ -16,7 +16,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-pub use client::{ClientTls, ExpectedServer};
+pub use client::{ClientTls, ExpectedServer, StaplePolicy};
 pub use identity::TlsIdentity;
 pub use server::Security;
 pub use verifier::{AdmitAll, AdmitPeer, PeerVerifier, Refusal};

@@ -3,9 +3,18 @@
 //! Servers and clients share these types, so that they cannot disagree. Readers
 //! ignore members they do not know: a newer CA may say more.
 
+mod revocation;
+
 use jiff::Timestamp;
 use model::{Identity, IssuerId, ProfileName, RequestId, RevocationReason, SerialNumber};
 use serde::{Deserialize, Serialize};
+
+pub use revocation::{
+    CrlList, CrlSummary, FIRST_REVOCATION, ImportOutcome, ImportedRevocation, InvalidRevokeBody,
+    KeyRevocation, OCSP_REQUEST, OCSP_RESPONSE, PKIX_CRL, PREFER, ReasonText, RevocationFilter,
+    RevocationImport, RevocationPage, RevocationRecord, RevokeBody, RevokeKeyRequest, RevokeOrder,
+    RevokeRequest, RevokeTarget,
+};
 
 /// Media type of a certificate request in DER (RFC 5967).
 pub const PKCS10: &str = "application/pkcs10";
@@ -61,7 +70,35 @@ pub struct Revocation {
     /// When it stopped to count.
     pub at: Timestamp,
     /// Why.
+    #[serde(with = "reason_name")]
     pub reason: RevocationReason,
+    /// Since when it was not to be trusted, if that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalidity_date: Option<Timestamp>,
+}
+
+/// Reasons by the names of RFC 5280, 5.3.1.
+mod reason_name {
+    use model::RevocationReason;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes the name.
+    pub(super) fn serialize<S: Serializer>(
+        reason: &RevocationReason,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(reason.as_str())
+    }
+
+    /// Reads a name in any case, or a code.
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<RevocationReason, D::Error> {
+        super::ReasonText::deserialize(from)?
+            .read()
+            .map_err(D::Error::custom)
+    }
 }
 
 /// One certificate as the CA knows it.
@@ -213,6 +250,23 @@ pub struct CaStatus {
     pub open_intents: u64,
     /// Interrupted attempts that the last start settled.
     pub settled_intents: u64,
+    /// Its CRLs as they are published.
+    #[serde(default)]
+    pub crls: Vec<CrlSummary>,
+    /// How long what is published counts, if nothing can be signed from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runway: Option<RunwayStatus>,
+}
+
+/// How long everything that a CA published counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunwayStatus {
+    /// Seconds until the first of it expires.
+    pub seconds: u64,
+    /// When that is.
+    pub until: Timestamp,
+    /// What expires then.
+    pub first: String,
 }
 
 /// An error as every service tells it (RFC 9457), as a client reads it.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
+
 /// A hash that signatures here are made over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HashAlgorithm {
@@ -110,6 +112,15 @@ impl SignatureAlgorithm {
         }
     }
 
+    /// Returns the hash of the message that is signed; none where the message is.
+    #[must_use]
+    pub const fn hash(self) -> Option<HashAlgorithm> {
+        match self {
+            Self::RsaPkcs1(hash) | Self::RsaPss(hash) | Self::Ecdsa(hash) => Some(hash),
+            Self::Ed25519 => None,
+        }
+    }
+
     /// Finds the algorithm of a DER AlgorithmIdentifier.
     ///
     /// Parameters must be as they are written when signing; only for PKCS#1 may
@@ -126,6 +137,17 @@ impl SignatureAlgorithm {
             }),
             _ => None,
         })
+    }
+}
+
+impl HashAlgorithm {
+    /// Returns its implementation.
+    pub(crate) fn implementation(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        }
     }
 }
 

@@ -11,7 +11,8 @@ pub use extensions::{BasicConstraints, Extensions};
 use crate::algorithm::SignatureAlgorithm;
 use crate::name::{DistinguishedName, InvalidName};
 use crate::public_key::{BadSignature, InvalidPublicKey, PublicKey};
-use crate::tlv::{self, Malformed, Problem, Tlv};
+use crate::time;
+use crate::tlv::{self, Malformed};
 
 /// Why bytes are no certificate that can be used here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,8 +84,8 @@ impl Tbs {
         let algorithm = tbs.expect(tlv::SEQUENCE)?;
         let issuer = tbs.expect(tlv::SEQUENCE)?;
         let mut validity = tbs.sequence()?;
-        let (not_before, first_canonical) = read_time(validity.next()?)?;
-        let (not_after, last_canonical) = read_time(validity.next()?)?;
+        let not_before = time::read(validity.next()?)?;
+        let not_after = time::read(validity.next()?)?;
         validity.finish()?;
         let subject = tbs.expect(tlv::SEQUENCE)?;
         let public_key = PublicKey::from_spki_der(tbs.expect(tlv::SEQUENCE)?.whole)?;
@@ -104,56 +105,14 @@ impl Tbs {
             serial,
             algorithm_der: algorithm.whole.into(),
             issuer_der: issuer.whole.into(),
-            not_before,
-            not_after,
-            times_canonical: first_canonical && last_canonical,
+            not_before: not_before.time,
+            not_after: not_after.time,
+            times_canonical: not_before.canonical && not_after.canonical,
             subject_der: subject.whole.into(),
             public_key,
             extensions,
         })
     }
-}
-
-/// Reads a Time; tells besides whether it has the form RFC 5280, 4.1.2.5 wants.
-fn read_time(tlv: Tlv<'_>) -> Result<(Timestamp, bool), Malformed> {
-    let refused = tlv.refuse("a time that is not YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ");
-    let digits = tlv.content.strip_suffix(b"Z").ok_or(refused)?;
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return Err(refused);
-    }
-    let number = |octets: &[u8]| {
-        octets
-            .iter()
-            .fold(0i16, |value, digit| value * 10 + i16::from(digit - b'0'))
-    };
-    let (year, rest) = match (tlv.tag, digits.len()) {
-        (tlv::UTC_TIME, 12) => {
-            let (year, rest) = digits.split_at(2);
-            let year = number(year);
-            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
-        }
-        (tlv::GENERALIZED_TIME, 14) => {
-            let (year, rest) = digits.split_at(4);
-            (number(year), rest)
-        }
-        (tlv::UTC_TIME | tlv::GENERALIZED_TIME, _) => return Err(refused),
-        (found, _) => {
-            return Err(Malformed {
-                problem: Problem::UnexpectedTag {
-                    found,
-                    wanted: tlv::UTC_TIME,
-                },
-                ..refused
-            });
-        }
-    };
-    let mut fields = rest.chunks(2).map(|pair| number(pair) as i8);
-    let mut field = || fields.next().unwrap_or(-1);
-    let time = jiff::civil::DateTime::new(year, field(), field(), field(), field(), field(), 0)
-        .and_then(|time| jiff::tz::Offset::UTC.to_timestamp(time))
-        .map_err(|_| refused)?;
-    let canonical = (tlv.tag == tlv::UTC_TIME) == (1950..=2049).contains(&year);
-    Ok((time, canonical))
 }
 
 /// A certificate, whoever issued it.

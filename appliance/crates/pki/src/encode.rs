@@ -1,8 +1,11 @@
 //! Writes the DER that is signed, by yasna: names, extensions, the TBS, and the
-//! certificate around it.
+//! certificate around it; CRLs and OCSP in modules below.
 //!
 //! What is written here is read back by [`crate::certificate`] and judged by
 //! [`crate::lint`]; neither knows this module.
+
+pub(crate) mod crl;
+pub(crate) mod ocsp;
 
 use const_oid::ObjectIdentifier;
 use model::{SerialNumber, Timestamp};
@@ -16,6 +19,7 @@ use crate::names::AlternativeName;
 use crate::oid;
 use crate::profile::{ExtendedKeyUsage, KeyUsages};
 use crate::profile::{Fields, Policy};
+use crate::time;
 use crate::tlv;
 
 /// Encodes a Name (RFC 5280, 4.1.2.4), each attribute in its own RDN.
@@ -57,26 +61,11 @@ fn write_octets(writer: DERWriter<'_>, tag: Tag, content: &[u8]) {
 
 /// Writes a Time: UTCTime through 2049, GeneralizedTime after (RFC 5280, 4.1.2.5).
 fn write_time(writer: DERWriter<'_>, time: Timestamp) {
-    let time = jiff::tz::Offset::UTC.to_datetime(time);
-    let text = format!(
-        "{:04}{:02}{:02}{:02}{:02}{:02}Z",
-        time.year(),
-        time.month(),
-        time.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    );
-    match time.year() {
+    let digits = time::digits(time);
+    match (time::year(time), digits.as_slice()) {
         // The two-digit year stands for 1950 to 2049.
-        1950..=2049 => {
-            write_octets(
-                writer,
-                TAG_UTCTIME,
-                text.get(2..).unwrap_or(&text).as_bytes(),
-            );
-        }
-        _ => write_octets(writer, TAG_GENERALIZEDTIME, text.as_bytes()),
+        (1950..=2049, [_, _, short @ ..]) => write_octets(writer, TAG_UTCTIME, short),
+        (_, digits) => write_octets(writer, TAG_GENERALIZEDTIME, digits),
     }
 }
 
@@ -332,6 +321,31 @@ fn write_policies(writer: DERWriter<'_>, policies: &[Policy]) {
             });
         }
     });
+}
+
+/// Appends tag and length of a value whose contents are written after it.
+///
+/// For what is too large, or too frequent, to be written twice: yasna learns a length
+/// by writing the contents first.
+pub(crate) fn append_header(out: &mut Vec<u8>, tag: u8, len: usize) {
+    out.push(tag);
+    match len {
+        0..=0x7f => out.push(len as u8),
+        _ => {
+            let octets = len.to_be_bytes();
+            let used = octets.len() - len.leading_zeros() as usize / 8;
+            out.push(0x80 | used as u8);
+            out.extend(octets.iter().skip(octets.len() - used));
+        }
+    }
+}
+
+/// Returns how many octets tag and length take.
+pub(crate) const fn header_len(len: usize) -> usize {
+    match len {
+        0..=0x7f => 2,
+        _ => 2 + size_of::<usize>() - len.leading_zeros() as usize / 8,
+    }
 }
 
 /// Encodes a Certificate around a TBSCertificate (RFC 5280, 4.1.1).

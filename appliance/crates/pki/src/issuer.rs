@@ -34,6 +34,8 @@ pub struct IssuerFacts {
     pub(crate) key_identifier: KeyIdentifier,
     /// How it signs.
     pub(crate) signature_algorithm: SignatureAlgorithm,
+    /// Whether it may sign CRLs (RFC 5280, 4.2.1.3: cRLSign).
+    pub(crate) may_sign_crls: bool,
     /// First and last second of its certificate; none where it signs itself.
     pub(crate) validity: Option<(Timestamp, Timestamp)>,
     /// How many CA certificates may follow it.
@@ -99,6 +101,9 @@ impl IssuerFacts {
             public_key: Arc::new(certificate.public_key().clone()),
             key_identifier,
             signature_algorithm,
+            may_sign_crls: extensions
+                .key_usage
+                .is_none_or(|usage| usage.contains(crate::profile::KeyUsage::CrlSign)),
             validity: Some((certificate.not_before(), certificate.not_after())),
             path_length: constraints.path_length,
             name_constraints: extensions.name_constraints.clone().unwrap_or_default(),
@@ -122,6 +127,7 @@ impl IssuerFacts {
             key_identifier: public_key.key_identifier(),
             public_key: Arc::new(public_key.clone()),
             signature_algorithm,
+            may_sign_crls: true,
             validity: None,
             path_length: None,
             name_constraints: NameConstraints::default(),

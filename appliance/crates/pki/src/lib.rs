@@ -1,4 +1,4 @@
-//! Requests, certificates, profiles, and the lints between a plan and a
+//! Requests, certificates, CRLs, OCSP, profiles, and the lints between a plan and a
 //! signature.
 //!
 //! Nothing here performs I/O, reads a clock or draws randomness. The way of one
@@ -10,22 +10,28 @@
 //! 3. [`lint::lint`] reads those bytes again, knowing nothing of the planner, and
 //!    gives a [`lint::LintedTbs`]: the only thing that can be signed, once.
 //! 4. [`lint::LintedTbs::assemble`] joins bytes and signature.
+//!
+//! [`crl`] and [`ocsp`] go the same way: planned, linted, assembled.
 
 pub mod algorithm;
 pub mod certificate;
 pub mod chain;
+pub mod crl;
 pub mod csr;
 mod encode;
+mod extension;
 pub mod issuer;
 pub mod key_check;
 pub mod lint;
 pub mod name;
 pub mod name_constraints;
 pub mod names;
+pub mod ocsp;
 mod oid;
 pub mod pem;
 pub mod profile;
 pub mod public_key;
+mod time;
 mod tlv;
 
 pub use tlv::{Malformed, Problem};

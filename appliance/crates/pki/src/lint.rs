@@ -4,7 +4,7 @@
 //! and hold it to RFC 5280, to the profile's promises and to DER. Only what
 //! passes all of them becomes a [`LintedTbs`], and only that can be signed.
 
-mod encoding;
+pub(crate) mod encoding;
 mod rules;
 
 use std::fmt;
@@ -22,6 +22,43 @@ use crate::tlv::{self, Malformed};
 
 pub use rules::Lint;
 
+/// Defines lints, each with its name and where it comes from.
+macro_rules! define_lints {
+    ($(#[$doc:meta])* $lint:ident; $($(#[$one:meta])* $variant:ident = $name:literal, $source:literal;)+) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $lint {
+            $($(#[$one])* $variant,)+
+        }
+
+        impl $lint {
+            /// Every lint.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Returns the lint's stable name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// Returns where the rule stands.
+            #[must_use]
+            pub const fn source(self) -> &'static str {
+                match self { $(Self::$variant => $source,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $lint {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{} ({})", self.name(), self.source())
+            }
+        }
+    };
+}
+
+pub(crate) use define_lints;
+
 /// One lint that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finding {
@@ -31,7 +68,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.lint.name(), self.lint.source())
+        self.lint.fmt(f)
     }
 }
 
@@ -142,8 +179,8 @@ pub enum AssembleError {
         /// The algorithm.
         algorithm: SignatureAlgorithm,
     },
-    /// The certificate does not hold the bytes that were linted.
-    #[error("the assembled certificate does not hold the bytes that were linted")]
+    /// What was assembled does not hold the bytes that were linted.
+    #[error("what was assembled does not hold the bytes that were linted")]
     Altered,
 }
 
@@ -178,16 +215,7 @@ impl LintedTbs {
     /// were linted.
     pub fn assemble(self, signature: &[u8]) -> Result<IssuedCertificate, AssembleError> {
         let algorithm = self.signature_algorithm;
-        let form = match (algorithm, self.issuer_key) {
-            (SignatureAlgorithm::Ecdsa(_), _) => is_ecdsa_signature(signature),
-            (SignatureAlgorithm::Ed25519, _) => signature.len() == 64,
-            // RFC 8017, 8.2.1: as long as the modulus.
-            (_, KeyType::Rsa { bits }) => signature.len() == bits.div_ceil(8) as usize,
-            (SignatureAlgorithm::RsaPkcs1(_) | SignatureAlgorithm::RsaPss(_), _) => false,
-        };
-        if !form {
-            return Err(AssembleError::Form { algorithm });
-        }
+        check_form(algorithm, self.issuer_key, signature)?;
         let der = encode::certificate(&self.tbs_der, algorithm, signature);
         let unaltered = tlv::read_only(&der, tlv::SEQUENCE)
             .and_then(|outer| outer.reader().next())
@@ -199,6 +227,27 @@ impl LintedTbs {
             der,
             facts: self.facts,
         })
+    }
+}
+
+/// Checks that octets have the form of a key's signatures; their arithmetic is not
+/// looked at.
+pub(crate) fn check_form(
+    algorithm: SignatureAlgorithm,
+    key: KeyType,
+    signature: &[u8],
+) -> Result<(), AssembleError> {
+    let form = match (algorithm, key) {
+        (SignatureAlgorithm::Ecdsa(_), _) => is_ecdsa_signature(signature),
+        (SignatureAlgorithm::Ed25519, _) => signature.len() == 64,
+        // RFC 8017, 8.2.1: as long as the modulus.
+        (_, KeyType::Rsa { bits }) => signature.len() == bits.div_ceil(8) as usize,
+        (SignatureAlgorithm::RsaPkcs1(_) | SignatureAlgorithm::RsaPss(_), _) => false,
+    };
+    if form {
+        Ok(())
+    } else {
+        Err(AssembleError::Form { algorithm })
     }
 }
 

@@ -24,6 +24,15 @@ oids! {
     /// Ed25519 (RFC 8410).
     ED25519 = "1.3.101.112";
 
+    /// SHA-1.
+    SHA1 = "1.3.14.3.2.26";
+    /// SHA-256.
+    SHA256 = "2.16.840.1.101.3.4.2.1";
+    /// SHA-384.
+    SHA384 = "2.16.840.1.101.3.4.2.2";
+    /// SHA-512.
+    SHA512 = "2.16.840.1.101.3.4.2.3";
+
     /// commonName.
     COMMON_NAME = "2.5.4.3";
     /// surname.
@@ -74,6 +83,16 @@ oids! {
     BASIC_CONSTRAINTS = "2.5.29.19";
     /// nameConstraints.
     NAME_CONSTRAINTS = "2.5.29.30";
+    /// cRLNumber.
+    CRL_NUMBER = "2.5.29.20";
+    /// cRLReason, of a CRL's entry.
+    CRL_REASON = "2.5.29.21";
+    /// invalidityDate, of a CRL's entry.
+    INVALIDITY_DATE = "2.5.29.24";
+    /// deltaCRLIndicator.
+    DELTA_CRL_INDICATOR = "2.5.29.27";
+    /// issuingDistributionPoint.
+    ISSUING_DISTRIBUTION_POINT = "2.5.29.28";
     /// cRLDistributionPoints.
     CRL_DISTRIBUTION_POINTS = "2.5.29.31";
     /// certificatePolicies.
@@ -82,6 +101,10 @@ oids! {
     ANY_POLICY = "2.5.29.32.0";
     /// authorityKeyIdentifier.
     AUTHORITY_KEY_IDENTIFIER = "2.5.29.35";
+    /// freshestCRL.
+    FRESHEST_CRL = "2.5.29.46";
+    /// expiredCertsOnCRL (X.509, 9.5.2.8).
+    EXPIRED_CERTS_ON_CRL = "2.5.29.60";
     /// extKeyUsage.
     EXTENDED_KEY_USAGE = "2.5.29.37";
     /// anyExtendedKeyUsage.
@@ -90,6 +113,20 @@ oids! {
     AUTHORITY_INFO_ACCESS = "1.3.6.1.5.5.7.1.1";
     /// TLS features (RFC 7633).
     TLS_FEATURE = "1.3.6.1.5.5.7.1.24";
+    /// id-pkix-ocsp-basic.
+    OCSP_BASIC = "1.3.6.1.5.5.7.48.1.1";
+    /// id-pkix-ocsp-nonce (RFC 9654).
+    OCSP_NONCE = "1.3.6.1.5.5.7.48.1.2";
+    /// id-pkix-ocsp-response: the response types a client takes.
+    OCSP_RESPONSE = "1.3.6.1.5.5.7.48.1.4";
+    /// id-pkix-ocsp-archive-cutoff.
+    OCSP_ARCHIVE_CUTOFF = "1.3.6.1.5.5.7.48.1.6";
+    /// id-pkix-ocsp-service-locator.
+    OCSP_SERVICE_LOCATOR = "1.3.6.1.5.5.7.48.1.7";
+    /// id-pkix-ocsp-pref-sig-algs.
+    OCSP_PREFERRED_ALGORITHMS = "1.3.6.1.5.5.7.48.1.8";
+    /// id-pkix-ocsp-extended-revoke.
+    OCSP_EXTENDED_REVOKE = "1.3.6.1.5.5.7.48.1.9";
     /// id-pkix-ocsp-nocheck (RFC 6960, 4.2.2.2.1).
     OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5";
 

@@ -51,6 +51,20 @@ fn blocks<T>(bytes: &[u8], wanted: impl Fn(Item) -> Option<T>) -> Result<Vec<T>,
     Ok(found)
 }
 
+/// Takes the only block that `take` takes; `wanted` is its label.
+fn only(
+    wanted: &'static str,
+    bytes: &[u8],
+    take: impl Fn(Item) -> Option<Vec<u8>>,
+) -> Result<Vec<u8>, PemError> {
+    let mut found = blocks(bytes, take)?;
+    match (found.len(), found.pop()) {
+        (1, Some(der)) => Ok(der),
+        (found @ 2.., _) => Err(PemError::Several { wanted, found }),
+        _ => Err(PemError::Missing { wanted }),
+    }
+}
+
 /// Reads the only certification request, DER.
 ///
 /// The label `NEW CERTIFICATE REQUEST`, which keytool writes, is taken as well.
@@ -72,15 +86,10 @@ pub fn read_request(bytes: &[u8]) -> Result<Vec<u8>, PemError> {
     } else {
         bytes
     };
-    let mut found = blocks(text, |item| match item {
+    only(wanted, text, |item| match item {
         Item::Csr(der) => Some(der.as_ref().to_vec()),
         _ => None,
-    })?;
-    match (found.len(), found.pop()) {
-        (1, Some(der)) => Ok(der),
-        (found @ 2.., _) => Err(PemError::Several { wanted, found }),
-        _ => Err(PemError::Missing { wanted }),
-    }
+    })
 }
 
 /// Reads every certificate, DER, in the order of the text.
@@ -101,22 +110,28 @@ pub fn read_certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
     Ok(found)
 }
 
+/// Reads the only CRL, DER.
+///
+/// # Errors
+///
+/// `Damaged`, `Missing` or `Several`.
+pub fn read_crl(bytes: &[u8]) -> Result<Vec<u8>, PemError> {
+    only("X509 CRL", bytes, |item| match item {
+        Item::Crl(der) => Some(der.as_ref().to_vec()),
+        _ => None,
+    })
+}
+
 /// Reads the only public key (SubjectPublicKeyInfo), DER.
 ///
 /// # Errors
 ///
 /// `Damaged`, `Missing` or `Several`.
 pub fn read_public_key(bytes: &[u8]) -> Result<Vec<u8>, PemError> {
-    let wanted = "PUBLIC KEY";
-    let mut found = blocks(bytes, |item| match item {
+    only("PUBLIC KEY", bytes, |item| match item {
         Item::SubjectPublicKeyInfo(der) => Some(der.as_ref().to_vec()),
         _ => None,
-    })?;
-    match (found.len(), found.pop()) {
-        (1, Some(der)) => Ok(der),
-        (found @ 2.., _) => Err(PemError::Several { wanted, found }),
-        _ => Err(PemError::Missing { wanted }),
-    }
+    })
 }
 
 /// Writes one block.

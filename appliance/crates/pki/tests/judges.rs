@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "judges/revocation.rs"]
+mod revocation;
 mod support;
 
 use std::path::{Path, PathBuf};

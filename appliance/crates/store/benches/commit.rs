@@ -1,8 +1,10 @@
 //! Commits a second and CPU for each, beside a bare append and sync in the same
-//! run; then opening time and memory with 100,000 certificates.
+//! run; then opening time and memory with 100,000 certificates that are all
+//! revoked, and the time to load them, as the OCSP responder does at its start.
 //!
 //! `cargo bench -p store` prints Markdown. The directory is `STORE_BENCH_DIR`,
-//! else the system's temporary one, which should be a real disk.
+//! else the system's temporary one, which should be a real disk; the number of
+//! certificates is `STORE_BENCH_RECORDS`.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,14 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use model::{IssuerId, ProfileName, RequestId, SerialNumber, Timestamp};
+use model::{IssuerId, ProfileName, RequestId, RevocationReason, SerialNumber, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
-use store::{CertificateStore, Certificates, Intent, StoreConfig, StoreMetrics};
+use store::{
+    CertificateStore, Certificates, Intent, IssuedFrom, MAX_BATCH, Revocation, RevocationStore,
+    StoreConfig, StoreMetrics,
+};
 
 /// How long each measurement runs.
 const RUN: Duration = Duration::from_secs(4);
 
-/// Certificates in the store that is opened.
+/// Certificates in the store that is opened, unless the environment says.
 const RECORDS: u32 = 100_000;
 
 /// What stops a measurement.
@@ -41,7 +46,12 @@ fn main() -> Result<(), Stopped> {
     } else {
         RUN
     };
-    let records = if quick { 200 } else { RECORDS };
+    let asked = std::env::var("STORE_BENCH_RECORDS").ok();
+    let records = match asked {
+        Some(asked) => asked.parse()?,
+        None if quick => 200,
+        None => RECORDS,
+    };
     let base = std::env::var_os("STORE_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = tempfile::tempdir_in(base)?;
     let mut out = std::io::stdout().lock();
@@ -60,6 +70,25 @@ fn main() -> Result<(), Stopped> {
 
     let path = directory.path().join("large");
     commit(&path, 64, Limit::Count(records))?;
+    // The rest of the certificates in one run each, so that all are revoked.
+    let mut first = 0;
+    for (tasks, count) in [(1, records / 20), (64, records - records / 20)] {
+        let (rate, cpu) = revoke(&path, tasks, first..first + count)?;
+        first += count;
+        writeln!(
+            out,
+            "| revocations, {tasks} tasks, {records} certificates | {rate:.0} | {cpu:.1} |"
+        )?;
+    }
+    let (began, cpu) = (Instant::now(), cpu_seconds());
+    let rebuilt = store::rebuild(&StoreConfig::at(&path))?;
+    writeln!(
+        out,
+        "\nindex made anew from {} records in {:.1} s, {:.1} s of CPU",
+        rebuilt.frames_replayed,
+        began.elapsed().as_secs_f64(),
+        cpu_seconds() - cpu
+    )?;
     // In a process of its own, whose memory is the store's alone.
     let told = Command::new(std::env::current_exe()?)
         .arg(OPEN)
@@ -86,7 +115,46 @@ fn open_and_tell(path: &Path) -> Result<(), Stopped> {
         before,
         status.journal_bytes >> 20,
     )?;
+    let (began, cpu) = (Instant::now(), cpu_seconds());
+    let revoked = tokio::runtime::Builder::new_current_thread()
+        .build()?
+        .block_on(load(&store))?;
+    writeln!(
+        std::io::stdout(),
+        "{revoked} revocations and as many certificates loaded in {:.0} ms, {:.0} ms of CPU",
+        began.elapsed().as_secs_f64() * 1e3,
+        (cpu_seconds() - cpu) * 1e3
+    )?;
     Ok(())
+}
+
+/// Loads every revocation and every certificate in batches; returns how many.
+async fn load(store: &Certificates) -> Result<usize, Stopped> {
+    let issuer = IssuerId::new("issuing")?;
+    let (mut revoked, mut after) = (0, None);
+    loop {
+        let batch = store
+            .revocations(&issuer, after.as_ref(), MAX_BATCH)
+            .await?;
+        revoked += batch.len();
+        match batch.last() {
+            Some(last) => after = Some(last.serial.clone()),
+            None => break,
+        }
+    }
+    let (mut issued, mut from) = (0, IssuedFrom::expiring("2026-11-24T00:00:00Z".parse()?));
+    loop {
+        let batch = store.issued(&issuer, from, MAX_BATCH).await?;
+        issued += batch.len();
+        match batch.last() {
+            Some(last) => from = last.next(),
+            None => break,
+        }
+    }
+    if issued != revoked {
+        return Err(format!("{issued} certificates, {revoked} revocations").into());
+    }
+    Ok(revoked)
 }
 
 /// When a run ends.
@@ -139,6 +207,50 @@ fn commit(path: &Path, tasks: u32, limit: Limit) -> Result<(f64, f64), Stopped> 
     })?;
     let acts = u32::try_from(store.status().sequence)?;
     Ok(per_act(acts, began, cpu))
+}
+
+/// Revokes the certificates of a store; returns acts a second and CPU for each.
+fn revoke(path: &Path, tasks: u32, numbers: std::ops::Range<u32>) -> Result<(f64, f64), Stopped> {
+    let store = Arc::new(Certificates::open(
+        &StoreConfig::at(path),
+        StoreMetrics::default(),
+    )?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()?;
+    let now: Timestamp = "2026-11-24T00:00:00Z".parse()?;
+    let next = Arc::new(AtomicU32::new(numbers.start));
+    let (began, cpu) = (Instant::now(), cpu_seconds());
+    runtime.block_on(async {
+        let running: Vec<_> = (0..tasks)
+            .map(|_| {
+                let (store, next, end) = (Arc::clone(&store), Arc::clone(&next), numbers.end);
+                tokio::spawn(async move {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= end {
+                            return Ok::<(), Stopped>(());
+                        }
+                        let revocation = Revocation {
+                            serial: scattered(number)?,
+                            reason: RevocationReason::Superseded,
+                            revoked_at: now,
+                            invalidity_date: None,
+                            requester: None,
+                            request_id: RequestId::new("bench")?,
+                            recorded_at: now,
+                        };
+                        store.revoke(revocation).await?;
+                    }
+                })
+            })
+            .collect();
+        for task in running {
+            task.await??;
+        }
+        Ok::<(), Stopped>(())
+    })?;
+    Ok(per_act(numbers.end - numbers.start, began, cpu))
 }
 
 /// Records one certificate after another until the limit.

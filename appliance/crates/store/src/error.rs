@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::{IdempotencyKey, SerialNumber};
 
+use crate::certificates::RevocationRecord;
 use crate::journal::FrameFault;
 
 /// Why an act or an opening was refused.
@@ -38,6 +39,38 @@ pub enum Error {
     AlreadySettled {
         /// The number.
         serial: SerialNumber,
+    },
+    /// Nothing is recorded under the serial number.
+    #[error("serial {serial} is not one of this CA's; check the number")]
+    UnknownSerial {
+        /// The number.
+        serial: SerialNumber,
+    },
+    /// The serial number is revoked already, and not merely on hold.
+    #[error("serial {} is already revoked; the first record stands", record.current.serial)]
+    AlreadyRevoked {
+        /// What was recorded first.
+        record: Box<RevocationRecord>,
+    },
+    /// The serial number cannot be released from hold.
+    #[error("serial {serial} is not on hold; only what is on hold can be released")]
+    NotOnHold {
+        /// The number.
+        serial: SerialNumber,
+    },
+    /// The public key is blocked.
+    #[error("the public key is blocked, since it is or may be known to others; make a new one")]
+    KeyBlocked {
+        /// SHA-256 of the SubjectPublicKeyInfo.
+        public_key_sha256: [u8; 32],
+    },
+    /// The CRL number is not larger than the last one.
+    #[error("CRL number {number} does not go beyond {last}, which is recorded; take the next one")]
+    CrlNumberUsed {
+        /// The number.
+        number: u64,
+        /// The largest one recorded.
+        last: u64,
     },
     /// The record does not fit into a frame.
     #[error("a record of {len} bytes does not fit; at most {max} bytes are stored")]

@@ -1,8 +1,9 @@
 //! The index: sled, derived from the journal and never ahead of it.
 //!
-//! One tree; the first octet of a key says what it is. Two keys belong to the
+//! One tree; the first octet of a key says what it is. Three keys belong to the
 //! engine, the others to the ledger that the store is of:
 //!
+//! - `l`: the version of the ledger's keys and values, written before any other;
 //! - `m`: the checkpoint: where replay starts, and what cannot be looked up;
 //! - `a`: number and hash of the last frame applied, written after what it changed.
 //!
@@ -11,7 +12,7 @@
 //! adds them again from the checkpoint on, which is one batch, hence whole.
 // Stored on disk: change only by adding a version.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Permissions, TryLockError};
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,14 @@ use crate::directory::sync_directory;
 use crate::error::{Error, IndexFault};
 use crate::journal::{ChainHash, Place, Position};
 
-/// Version of the whole layout; another one is rebuilt from the journal.
-const LAYOUT: u8 = 1;
+/// Version of the checkpoint.
+const CHECKPOINT: u8 = 1;
+
+/// Key of the version of the ledger's keys and values.
+const LAYOUT_KEY: &[u8] = b"l";
+
+/// The version of an index from before there was such a key.
+const FIRST_LAYOUT: u8 = 1;
 
 /// Key of the checkpoint.
 const CHECKPOINT_KEY: &[u8] = b"m";
@@ -136,6 +143,56 @@ impl Index {
         }
     }
 
+    /// Reads the version of the ledger's keys and values; none in a new index.
+    ///
+    /// # Errors
+    ///
+    /// `Index` if it cannot be read.
+    pub(crate) fn layout(&self) -> Result<Option<u8>, Error> {
+        if let Some(layout) = self.get(LAYOUT_KEY)? {
+            return match layout[..] {
+                [layout] => Ok(Some(layout)),
+                _ => Err(self.unusable(IndexFault::Entry)),
+            };
+        }
+        let is_new = self.get(APPLIED_KEY)?.is_none() && self.get(CHECKPOINT_KEY)?.is_none();
+        Ok(if is_new { None } else { Some(FIRST_LAYOUT) })
+    }
+
+    /// Marks a new index with the version of what it will hold, and brings the
+    /// mark to disk before anything else.
+    ///
+    /// # Errors
+    ///
+    /// `Index` if sled fails.
+    pub(crate) fn set_layout(&self, layout: u8) -> Result<(), Error> {
+        self.db
+            .insert(LAYOUT_KEY, &[layout])
+            .map_err(|error| self.unusable(error))?;
+        flush(self).map_err(|fault| self.unusable(fault))
+    }
+
+    /// Closes the index and waits until its files are let go. No clone may be left.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if they are not in time.
+    pub(crate) fn close(self) -> Result<(), Error> {
+        let file = self.path.join("db");
+        drop(self.db);
+        let file_of = File::open(&file).map_err(Error::io("open", &file))?;
+        let give_up = Instant::now() + RELEASE;
+        loop {
+            match file_of.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up => {
+                    std::thread::sleep(RELEASE_POLL);
+                }
+                Err(error) => return Err(Error::io("close", file)(error.into())),
+            }
+        }
+    }
+
     /// Looks a key up.
     ///
     /// # Errors
@@ -207,7 +264,8 @@ impl Index {
             journal_bytes: checkpoint.journal_bytes,
             summary: checkpoint.summary,
         };
-        let value = postcard::to_extend(&record, vec![LAYOUT]).map_err(|_| IndexFault::Entry)?;
+        let value =
+            postcard::to_extend(&record, vec![CHECKPOINT]).map_err(|_| IndexFault::Entry)?;
         batch.insert(CHECKPOINT_KEY, value);
         Ok(self.db.apply_batch(batch)?)
     }
@@ -224,10 +282,10 @@ impl Index {
         let (layout, record) = value
             .split_first()
             .ok_or_else(|| self.unusable(IndexFault::Entry))?;
-        if *layout != LAYOUT {
+        if *layout != CHECKPOINT {
             return Err(self.unusable(IndexFault::Layout {
                 found: *layout,
-                expected: LAYOUT,
+                expected: CHECKPOINT,
             }));
         }
         let record: CheckpointV1 =

@@ -23,9 +23,10 @@ mod metrics;
 mod writer;
 
 pub use certificates::{
-    AbandonReason, CertificateFilter, CertificateRecord, CertificateState, CertificateStore,
-    Certificates, Cursor, Idempotency, Intent, IntentOutcome, OpenIntent, Page, StateFilter,
-    rebuild,
+    AbandonReason, BlockedKey, CertificateFilter, CertificateRecord, CertificateState,
+    CertificateStore, Certificates, CrlRecord, CrlScope, Cursor, ForeignRevocation, Idempotency,
+    Intent, IntentOutcome, IssuedFrom, IssuedSerial, LastCrls, MAX_BATCH, OpenIntent, Page,
+    Revocation, RevocationRecord, RevocationStep, RevocationStore, Revoked, StateFilter, rebuild,
 };
 pub use config::StoreConfig;
 pub use error::{Error, Fault, Health, IndexFault};

@@ -77,6 +77,7 @@ fn profile_problem(refusal: &ProfileRefusal) -> ProblemType {
 fn store_problem(error: &store::Error) -> ProblemType {
     match error {
         store::Error::IdempotencyConflict { .. } => ProblemType::IdempotencyConflict,
+        store::Error::KeyBlocked { .. } => ProblemType::WeakKey,
         store::Error::Busy { .. } => ProblemType::QueueFull,
         store::Error::NoSpace { .. } => ProblemType::DiskFull,
         store::Error::TooLarge { .. } => ProblemType::BodyTooLarge,
@@ -161,7 +162,7 @@ fn with_members(problem: Problem, refusal: &Refusal) -> Problem {
 }
 
 /// Says what a peer can use about a store that did not record.
-fn store_sentence(error: &store::Error) -> &'static str {
+pub(super) fn store_sentence(error: &store::Error) -> &'static str {
     match error {
         store::Error::Busy { .. } => "as many records wait for the disk as may; nothing was signed",
         store::Error::NoSpace { .. } => {

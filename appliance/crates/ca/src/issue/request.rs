@@ -49,7 +49,7 @@ pub struct Issued {
 
 impl Requester {
     /// Returns the requester as the log has it.
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match self {
             Self::Peer(peer) => peer.to_string(),
             Self::Ca => "the CA itself".to_owned(),

@@ -9,10 +9,12 @@ use hsm_keystore::{
     Entry, Error as KeyError, KeyAlgorithm, KeyId, KeyStore, PendingSignature, PrivateKey,
     Provenance, SignJob, Unavailable,
 };
-use model::{SerialNumber, Timestamp};
+use model::{IssuerId, SerialNumber, Timestamp};
 use store::{
-    AbandonReason, CertificateFilter, CertificateRecord, CertificateStore, Cursor,
-    Error as StoreError, Intent, IntentOutcome, OpenIntent, Page, Status,
+    AbandonReason, BlockedKey, CertificateFilter, CertificateRecord, CertificateStore, CrlRecord,
+    CrlScope, Cursor, Error as StoreError, ForeignRevocation, Intent, IntentOutcome, IssuedFrom,
+    IssuedSerial, LastCrls, OpenIntent, Page, Revocation, RevocationRecord, RevocationStore,
+    Revoked, Status,
 };
 use tokio::sync::Semaphore;
 
@@ -186,6 +188,12 @@ pub(super) enum Act {
     Issue,
     /// `abandon_intent`.
     Abandon,
+    /// `revoke` and `import_revocation`.
+    Revoke,
+    /// `block_key`.
+    BlockKey,
+    /// `record_crl`.
+    RecordCrl,
 }
 
 /// What an act does.
@@ -203,7 +211,7 @@ pub(super) enum Acting {
 #[derive(Debug)]
 pub(super) struct FaultyStore {
     /// The real one.
-    pub(super) inner: Arc<dyn CertificateStore>,
+    pub(super) inner: Arc<dyn RevocationStore>,
     /// What acts do that do not work.
     acts: Mutex<HashMap<Act, Acting>>,
     /// Acts that have been asked for.
@@ -212,7 +220,7 @@ pub(super) struct FaultyStore {
 
 impl FaultyStore {
     /// Puts switches on a store.
-    pub(super) fn over(inner: Arc<dyn CertificateStore>) -> Arc<Self> {
+    pub(super) fn over(inner: Arc<dyn RevocationStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,
             acts: Mutex::default(),
@@ -312,5 +320,95 @@ impl CertificateStore for FaultyStore {
 
     fn status(&self) -> Status {
         self.inner.status()
+    }
+}
+
+#[async_trait]
+impl RevocationStore for FaultyStore {
+    async fn revoke(&self, revocation: Revocation) -> Result<RevocationRecord, StoreError> {
+        let is_mute = self.before(Act::Revoke).await?;
+        let outcome = self.inner.revoke(revocation).await;
+        mute(is_mute).await;
+        outcome
+    }
+
+    async fn import_revocation(
+        &self,
+        foreign: ForeignRevocation,
+    ) -> Result<RevocationRecord, StoreError> {
+        let is_mute = self.before(Act::Revoke).await?;
+        let outcome = self.inner.import_revocation(foreign).await;
+        mute(is_mute).await;
+        outcome
+    }
+
+    async fn revocation(
+        &self,
+        issuer: &IssuerId,
+        serial: &SerialNumber,
+    ) -> Result<Option<RevocationRecord>, StoreError> {
+        self.inner.revocation(issuer, serial).await
+    }
+
+    async fn revocations(
+        &self,
+        issuer: &IssuerId,
+        after: Option<&SerialNumber>,
+        limit: usize,
+    ) -> Result<Vec<Revoked>, StoreError> {
+        self.inner.revocations(issuer, after, limit).await
+    }
+
+    async fn issued(
+        &self,
+        issuer: &IssuerId,
+        from: IssuedFrom,
+        limit: usize,
+    ) -> Result<Vec<IssuedSerial>, StoreError> {
+        self.inner.issued(issuer, from, limit).await
+    }
+
+    async fn serials_of_key(
+        &self,
+        public_key_sha256: &[u8; 32],
+        after: Option<&SerialNumber>,
+        limit: usize,
+    ) -> Result<Vec<SerialNumber>, StoreError> {
+        self.inner
+            .serials_of_key(public_key_sha256, after, limit)
+            .await
+    }
+
+    async fn block_key(&self, key: BlockedKey) -> Result<BlockedKey, StoreError> {
+        let is_mute = self.before(Act::BlockKey).await?;
+        let outcome = self.inner.block_key(key).await;
+        mute(is_mute).await;
+        outcome
+    }
+
+    async fn blocked_key(
+        &self,
+        public_key_sha256: &[u8; 32],
+    ) -> Result<Option<BlockedKey>, StoreError> {
+        self.inner.blocked_key(public_key_sha256).await
+    }
+
+    async fn blocked_keys(
+        &self,
+        after: Option<&[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<BlockedKey>, StoreError> {
+        self.inner.blocked_keys(after, limit).await
+    }
+
+    async fn record_crl(&self, crl: CrlRecord) -> Result<(), StoreError> {
+        let is_mute = self.before(Act::RecordCrl).await?;
+        let outcome = self.inner.record_crl(crl).await;
+        mute(is_mute).await;
+        outcome
+    }
+
+    async fn last_crls(&self, issuer: &IssuerId, scope: CrlScope) -> Result<LastCrls, StoreError> {
+        self.inner.last_crls(issuer, scope).await
     }
 }

@@ -9,17 +9,21 @@ use std::time::{Duration, SystemTime};
 use hsm_keystore::{FileStore, KeyAlgorithm, KeyId, KeyStore, KeyStoreMetrics, PrivateKey};
 use jiff::Timestamp;
 use mesh::csr::{self, CsrContent};
-use mesh::{ClientTls, Health, HttpMetrics, ServerHandle, Shared, SignRequest, TlsIdentity};
+use mesh::stapling::StaplingMetrics;
+use mesh::{ClientTls, Health, HttpMetrics, Shared, SignRequest, TlsIdentity};
 use model::{Clock, IdempotencyKey, Identity, ManualClock, ProfileName, RequestId};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use store::{CertificateStore, Certificates, StoreConfig, StoreMetrics};
+use store::{Certificates, RevocationStore, StoreConfig, StoreMetrics};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::faulty::{FaultyKeyStore, FaultyStore, KeySwitches};
 use crate::ceremony::{Ceremony, CeremonyReport};
-use crate::{Ca, CaConfig, CaMetrics, CaParts, CaService, Error, IssueRequest, Requester};
+use crate::{
+    AuthorityCertificates, Ca, CaConfig, CaHandle, CaMetrics, CaParts, CaService, Error,
+    IssueRequest, OcspMetrics, Publication, PublicationParts, Requester,
+};
 
 /// The system's time.
 #[derive(Debug)]
@@ -133,16 +137,41 @@ impl Installation {
     /// Opens the CA over any store.
     pub(super) async fn open_over(
         &self,
-        store: Arc<dyn CertificateStore>,
+        store: Arc<dyn RevocationStore>,
     ) -> Result<Arc<Ca>, Error> {
+        let publication = self.publication(&store).await?;
         Ca::open(CaParts {
             config: self.config.check().unwrap(),
             keystore: Arc::clone(&self.keystore) as _,
             store,
+            publication,
             clock: Arc::clone(&self.clock) as _,
             metrics: CaMetrics::default(),
         })
         .await
+    }
+
+    /// Opens what is published, with the certificates on the keystore.
+    pub(super) async fn publication(
+        &self,
+        store: &Arc<dyn RevocationStore>,
+    ) -> Result<Arc<Publication>, Error> {
+        let config = self.config.check().unwrap();
+        let certificates = AuthorityCertificates::read(&config, self.keystore.inner.as_ref())?;
+        Publication::open(PublicationParts {
+            config,
+            store: Arc::clone(store),
+            clock: Arc::clone(&self.clock) as _,
+            directory: self.published(),
+            certificates,
+            ocsp_metrics: OcspMetrics::default(),
+        })
+        .await
+    }
+
+    /// Returns the directory of what is published.
+    pub(super) fn published(&self) -> std::path::PathBuf {
+        self.directory.path().join("published")
     }
 
     /// Makes a key that is no one's yet.
@@ -208,7 +237,7 @@ pub(super) struct Served {
     /// Where it listens.
     pub(super) address: SocketAddr,
     /// Stops it.
-    handle: ServerHandle,
+    handle: CaHandle,
     /// Serves.
     running: JoinHandle<Result<(), Error>>,
 }
@@ -225,7 +254,8 @@ impl Served {
             clock: Arc::new(SystemTimeClock),
         };
         let chain_file = installation.directory.path().join("ca-tls.pem");
-        let service = CaService::bind(Arc::clone(&ca), &shared, chain_file)
+        let stapling = StaplingMetrics::default();
+        let service = CaService::bind(Arc::clone(&ca), &shared, chain_file, stapling)
             .await
             .unwrap();
         Self {
@@ -300,6 +330,7 @@ impl Served {
             anchors: vec![CertificateDer::from(root)],
             identity,
             expected: None,
+            staple: mesh::StaplePolicy::IfPresent,
         };
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls.client_config().unwrap())

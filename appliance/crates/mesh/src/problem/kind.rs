@@ -74,6 +74,12 @@ problem_types! {
     IdentityForbidden, "identity-forbidden", FORBIDDEN, "The identity may not be granted",
         "the peer may not have this identity certified, or the profile carries none",
         "ask for the peer's own identity, or have an operator ask";
+    RevocationForbidden, "revocation-forbidden", FORBIDDEN, "The certificate may not be revoked by this peer",
+        "the peer is neither an operator nor the one that the certificate was issued to",
+        "have its owner or an operator ask";
+    RevocationUnknown, "revocation-unknown", SERVICE_UNAVAILABLE, "Whether the client certificate was revoked cannot be told",
+        "the service has no fresh CRL, and refuses clients meanwhile",
+        "ask again after `Retry-After`; `/readyz` tells what keeps the CRL away";
 
     // What was asked.
     NotFound, "not-found", NOT_FOUND, "There is no such resource",
@@ -94,6 +100,9 @@ problem_types! {
     BodyTooLarge, "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
         "the body is longer than the call takes",
         "send at most as many octets as the detail says";
+    UriTooLong, "uri-too-long", URI_TOO_LONG, "The address is too long",
+        "the path is longer than any that the call takes",
+        "send what it holds in the body of a POST, where the call takes one";
     BodyTimeout, "body-timeout", REQUEST_TIMEOUT, "The body came too slowly",
         "the whole body was not there in time",
         "send it again, faster";
@@ -106,6 +115,26 @@ problem_types! {
     ProfileUnknown, "profile-unknown", BAD_REQUEST, "There is no such profile",
         "the configuration has no profile of the name",
         "choose one of `GET /profiles`";
+
+    // Revocation.
+    AlreadyRevoked, "already-revoked", CONFLICT, "The certificate is revoked already",
+        "the certificate was revoked before; `revocation` holds the first record",
+        "nothing: it no longer counts";
+    NotOnHold, "not-on-hold", CONFLICT, "The certificate is not on hold",
+        "only a certificate on hold (`certificateHold`) can be released (`removeFromCRL`)",
+        "compare it with `chancery cert show`";
+    BadRevocationReason, "bad-revocation-reason", BAD_REQUEST, "The reason for revocation is not taken",
+        "the reason is no name or code of RFC 5280, 5.3.1, or does not fit the certificate",
+        "give one that fits: `unspecified`, `keyCompromise`, `affiliationChanged`, `superseded`, `cessationOfOperation`, `certificateHold`, `privilegeWithdrawn`, or `removeFromCRL` after a hold";
+    BadInvalidityDate, "bad-invalidity-date", BAD_REQUEST, "The invalidity date is not taken",
+        "the invalidity date lies in the future or before the certificate",
+        "give the moment since when key or certificate were not to be trusted";
+    CrlUnknown, "crl-unknown", NOT_FOUND, "There is no such CRL",
+        "the authority issues no CRL of this shard or kind, or has not issued one yet",
+        "compare it with `chancery crl show`";
+    CrlStale, "crl-stale", SERVICE_UNAVAILABLE, "There is no fresh CRL",
+        "the last CRL is past its next update and the token cannot sign another now",
+        "ask again after `Retry-After`; the service recovers by itself when the token is back";
 
     // What is wrong with a certificate request.
     NotACsr, "not-a-csr", BAD_REQUEST, "The body is not a certificate request",
@@ -203,6 +232,7 @@ impl ProblemType {
             StatusCode::NOT_ACCEPTABLE => Self::NotAcceptable,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
             StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
+            StatusCode::URI_TOO_LONG => Self::UriTooLong,
             StatusCode::REQUEST_TIMEOUT => Self::BodyTimeout,
             status if status.is_client_error() => Self::MalformedRequest,
             _ => Self::Internal,

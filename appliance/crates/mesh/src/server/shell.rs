@@ -16,7 +16,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use futures_util::future::LocalBoxFuture;
 use model::{Clock, RequestId};
-use tracing::{Instrument, Span, error, info, info_span, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use super::Shared;
 use super::connection::{Connection, PeerState};
@@ -70,6 +70,8 @@ struct Settings {
     metrics: ListenerMetrics,
     /// Asks again about peers, on mutual listeners.
     clients: Option<Arc<PeerVerifier>>,
+    /// Whether answers that went well are logged for debugging only.
+    quiet: bool,
     /// Tells whether a peer's certificate is still valid.
     clock: Arc<dyn Clock>,
     /// Most requests at a time.
@@ -93,6 +95,9 @@ impl Shell {
         Self(Arc::new(Settings {
             metrics: metrics.clone(),
             clients,
+            // Anyone may ask, and by the thousand: distribution and telemetry. A
+            // line would cost more than the answer, and fill the disk.
+            quiet: matches!(security, Security::Plain),
             clock: Arc::clone(&shared.clock),
             max_requests,
             requests: AtomicUsize::new(0),
@@ -133,12 +138,18 @@ impl Settings {
                 None => Ok(()),
             }
         };
-        refused.map_err(|refusal| {
-            Problem::new(
+        refused.map_err(|refusal| match refusal {
+            // Not the peer's fault, and nothing that another connection mends.
+            Refusal::Unknown => Problem::new(
+                ProblemType::RevocationUnknown,
+                "this service has no fresh CRL and refuses all clients until it has one",
+            )
+            .retry_after(CRL_RETRY),
+            Refusal::Revoked | Refusal::Expired => Problem::new(
                 ProblemType::PeerRefused,
                 format!("{refusal}; connect with one that counts"),
             )
-            .closing()
+            .closing(),
         })
     }
 }
@@ -235,6 +246,9 @@ struct Exchange {
     /// Whether the answer was logged.
     done: bool,
 }
+
+/// When a service without a fresh CRL may have one again.
+const CRL_RETRY: Duration = Duration::from_secs(5);
 
 /// Most octets of a path that the log has.
 const MAX_PATH: usize = 256;
@@ -425,6 +439,7 @@ impl Exchange {
         match status {
             500 => line!(error),
             501.. => line!(warn),
+            200..=399 if self.settings.quiet => line!(debug),
             _ => line!(info),
         }
     }

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{Error as TlsError, SignatureScheme};
+use tokio::sync::watch;
 
 use super::waiting::WaitingKey;
 use crate::error::Error;
@@ -24,6 +25,8 @@ use crate::peer::Fingerprint;
 pub struct TlsIdentity {
     /// What the next handshake presents.
     current: ArcSwap<CertifiedKey>,
+    /// Wakes those who care for the certificate when it is replaced.
+    replaced: watch::Sender<()>,
 }
 
 impl TlsIdentity {
@@ -50,6 +53,7 @@ impl TlsIdentity {
     ) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             current: ArcSwap::from_pointee(certified(chain, key)?),
+            replaced: watch::Sender::new(()),
         }))
     }
 
@@ -90,6 +94,7 @@ impl TlsIdentity {
         key: Arc<dyn SigningKey>,
     ) -> Result<(), Error> {
         self.current.store(Arc::new(certified(chain, key)?));
+        self.replaced.send_replace(());
         Ok(())
     }
 
@@ -121,6 +126,17 @@ impl TlsIdentity {
             }
         });
         stapled
+    }
+
+    /// Returns the OCSP response that is stapled now, DER.
+    #[must_use]
+    pub fn stapled(&self) -> Option<Vec<u8>> {
+        self.current.load().ocsp.clone()
+    }
+
+    /// Wakes whenever the certificate is replaced.
+    pub(crate) fn replaced(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
     }
 
     /// Returns the chain presented now, leaf first.

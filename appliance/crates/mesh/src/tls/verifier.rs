@@ -53,6 +53,12 @@ impl AdmitPeer for AdmitAll {
     }
 }
 
+impl<T: AdmitPeer + ?Sized> AdmitPeer for Arc<T> {
+    fn admit(&self, peer: &PeerCertificate) -> Result<(), Refusal> {
+        T::admit(self, peer)
+    }
+}
+
 /// The verifier of one or more listeners: chain by rustls-webpki, then admission.
 ///
 /// Both parts can be replaced while connections live. A client that sends no

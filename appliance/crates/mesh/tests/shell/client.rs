@@ -14,11 +14,13 @@ use mesh::csr::{self, CsrContent};
 use mesh::enrol::Enrolment;
 use mesh::tls::ExpectedServer;
 use mesh::wire::{
-    CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ProfileList, SignQuery,
+    CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ImportOutcome, KeyRevocation,
+    ProfileList, RevocationFilter, RevocationImport, RevocationPage, RevocationRecord,
+    RevokeKeyRequest, RevokeRequest, SignQuery,
 };
 use mesh::{
-    Body, CaClient, CaClientError, HttpCaClient, Persistence, Problem, ProblemType, SignRequest,
-    SignedCertificate,
+    Body, CaClient, CaClientError, CrlAnswer, CrlRequest, HttpCaClient, Persistence, Problem,
+    ProblemType, RevocationSource, SignRequest, SignedCertificate,
 };
 use model::{Clock, Identity, ManualClock, PeerName, Role, SerialNumber, Timestamp};
 use tempfile::TempDir;
@@ -210,6 +212,17 @@ fn openssl(directory: &Path, arguments: &[&str]) -> String {
 }
 
 #[async_trait]
+impl RevocationSource for OpensslCa {
+    async fn crl(&self, _: CrlRequest) -> Result<CrlAnswer, CaClientError> {
+        unreachable!("enrolment only has certificates signed")
+    }
+
+    async fn ocsp(&self, _: Vec<u8>) -> Result<Vec<u8>, CaClientError> {
+        unreachable!("enrolment only has certificates signed")
+    }
+}
+
+#[async_trait]
 impl CaClient for OpensslCa {
     async fn sign(&self, request: SignRequest) -> Result<SignedCertificate, CaClientError> {
         let count = self.signed.fetch_add(1, Ordering::SeqCst) + 1;
@@ -259,6 +272,25 @@ impl CaClient for OpensslCa {
     }
 
     async fn status(&self) -> Result<CaStatus, CaClientError> {
+        unreachable!("enrolment only has certificates signed")
+    }
+
+    async fn revoke(&self, _: &RevokeRequest) -> Result<RevocationRecord, CaClientError> {
+        unreachable!("enrolment only has certificates signed")
+    }
+
+    async fn revoke_key(&self, _: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError> {
+        unreachable!("enrolment only has certificates signed")
+    }
+
+    async fn revocations(&self, _: &RevocationFilter) -> Result<RevocationPage, CaClientError> {
+        unreachable!("enrolment only has certificates signed")
+    }
+
+    async fn import_revocations(
+        &self,
+        _: &RevocationImport,
+    ) -> Result<ImportOutcome, CaClientError> {
         unreachable!("enrolment only has certificates signed")
     }
 }

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod authority;
 mod client;
 mod http;
 mod limits;
+mod revocation;
+mod revocation_client;
 mod support;
 mod tls;

@@ -288,6 +288,7 @@ impl Fixture {
             anchors: vec![self.ca.certificate()],
             identity: leaf.map(Leaf::identity),
             expected: None,
+            staple: mesh::StaplePolicy::IfPresent,
         }
     }
 

@@ -3,8 +3,11 @@
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use mesh::{AdmitPeer, PeerCertificate, Refusal};
+use model::Clock;
+use pki::ocsp::CertStatus;
 use rustls::client::Resumption;
 use rustls::sign::{Signer, SigningKey};
 use rustls::{HandshakeKind, SignatureAlgorithm, SignatureScheme};
@@ -12,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::authority::Authority;
 use crate::support::{Ca, Fixture, Kind, SOON, Setup, connect, exchange, get, read_answer, until};
 
 /// Connects and reads until the alert, whichever side of the handshake it comes.
@@ -335,8 +339,9 @@ async fn handshakes_that_wait_for_the_token_delay_no_open_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_swapped_under_load_drops_no_connection() {
+async fn certificate_staple_and_admission_swapped_under_load_drop_no_connection() {
     let fixture = Fixture::start();
+    let authority = Authority::of(&fixture.ca.certificate(), &fixture.ca.key_pem());
     let operator = fixture.operator();
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
@@ -360,7 +365,10 @@ async fn a_certificate_swapped_under_load_drops_no_connection() {
             .replace(next.chain.clone(), Arc::clone(&next.key))
             .unwrap();
         let fingerprint = mesh::Fingerprint::of(&next.chain[0]);
-        assert!(fixture.identity.staple(&fingerprint, Some(vec![1, 2, 3])));
+        let (now, day) = (fixture.clock.now(), Duration::from_secs(86_400));
+        let staple = authority.ocsp(&next.chain[0], CertStatus::Good, now, day);
+        assert!(fixture.identity.staple(&fingerprint, Some(staple)));
+        fixture.verifier.replace_admission(Box::new(mesh::AdmitAll));
         let stream = fixture.connect(&operator).await.unwrap();
         let presented = stream.get_ref().1.peer_certificates().unwrap();
         assert_eq!(presented[0], next.chain[0]);

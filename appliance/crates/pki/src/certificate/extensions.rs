@@ -3,6 +3,7 @@
 use const_oid::ObjectIdentifier;
 
 use super::CertificateError;
+use crate::extension::Extension;
 use crate::name_constraints::NameConstraints;
 use crate::names::AlternativeName;
 use crate::oid;
@@ -81,18 +82,11 @@ impl Extensions {
                 .into());
         }
         while !list.is_empty() {
-            let mut extension = list.sequence()?;
-            let kind = read_oid(&mut extension)?;
-            let critical = match extension.optional(tlv::BOOLEAN)? {
-                // DEFAULT FALSE is not written (X.690, 11.5).
-                Some(flag) if !flag.boolean()? => {
-                    return Err(flag.refuse("a default value written out").into());
-                }
-                Some(_) => true,
-                None => false,
-            };
-            let value = extension.expect(tlv::OCTET_STRING)?;
-            extension.finish()?;
+            let Extension {
+                kind,
+                critical,
+                value,
+            } = Extension::read(&mut list)?;
             if found.order.iter().any(|(before, _)| *before == kind) {
                 return Err(CertificateError::RepeatedExtension);
             }

@@ -102,9 +102,8 @@ fn two_algorithms_in_one_certificate_are_refused() {
 fn times_are_whole_and_in_one_of_two_forms() {
     let time = |tag: u8, text: &str| {
         let encoded = der(tag, &[text.as_bytes()]);
-        let result = read_time(tlv::Reader::new(&encoded).next().unwrap());
-        result
-            .map(|(time, canonical)| (time.to_string(), canonical))
+        time::read(tlv::Reader::new(&encoded).next().unwrap())
+            .map(|read| (read.time.to_string(), read.canonical))
             .ok()
     };
     let utc = |text| time(tlv::UTC_TIME, text);

@@ -8,7 +8,7 @@ use crate::tlv::{self, Malformed, Problem, Reader, Tlv};
 const MAX_DEPTH: usize = 24;
 
 /// Walks every value in `der`, which must be one value.
-pub(super) fn check(der: &[u8]) -> Result<(), Malformed> {
+pub(crate) fn check(der: &[u8]) -> Result<(), Malformed> {
     let mut reader = Reader::new(der);
     let tlv = reader.next()?;
     reader.finish()?;

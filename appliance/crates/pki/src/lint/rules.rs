@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Finding, Subject, is_strong};
+use super::{Finding, Subject, define_lints, is_strong};
 use crate::algorithm::SignatureAlgorithm;
 use crate::csr::first_repeated;
 use crate::name::AttributeType;
@@ -10,36 +10,9 @@ use crate::names::AlternativeName;
 use crate::oid;
 use crate::profile::{ExtendedKeyUsage, KeyUsage, ProfileKind};
 
-/// Defines the lints with name and source.
-macro_rules! lints {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $source:literal;)+) => {
-        /// A rule for what is signed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum Lint {
-            $($(#[$doc])* $variant,)+
-        }
-
-        impl Lint {
-            /// Every lint.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// Returns the lint's stable name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            /// Returns where the rule stands.
-            #[must_use]
-            pub const fn source(self) -> &'static str {
-                match self { $(Self::$variant => $source,)+ }
-            }
-        }
-    };
-}
-
-lints! {
+define_lints! {
+    /// A rule for what is signed.
+    Lint;
     /// At least 16 octets, so that 64 random bits and more fit (at most 20 and
     /// positive: what is not cannot be read back).
     SerialEntropy = "serial-entropy", "RFC 5280, 4.1.2.2; CA/B Forum TLS requirements, 7.1";

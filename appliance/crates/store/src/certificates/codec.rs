@@ -7,9 +7,16 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::blocked::BlockedKey;
+use super::crl::CrlRecord;
 use super::record::{AbandonReason, Idempotency, Intent};
+use super::revocation::RevocationAct;
 use crate::error::Error;
 use crate::journal::Frame;
+
+mod revocation;
+
+pub(crate) use revocation::{encode_blocked, encode_crl, encode_revocation};
 
 /// Kind of an intent's payload.
 pub(crate) const INTENT: u16 = 1;
@@ -19,6 +26,15 @@ pub(crate) const ISSUED: u16 = 2;
 
 /// Kind of an abandoned intent's payload.
 pub(crate) const ABANDONED: u16 = 3;
+
+/// Kind of a revocation's payload.
+pub(crate) const REVOCATION: u16 = 4;
+
+/// Kind of a blocked key's payload.
+pub(crate) const KEY_BLOCKED: u16 = 5;
+
+/// Kind of a CRL's payload.
+pub(crate) const CRL: u16 = 6;
 
 /// Version of the kinds above that this release writes.
 pub(crate) const VERSION: u16 = 1;
@@ -46,7 +62,16 @@ pub(crate) enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A serial number was revoked, put on hold or released.
+    Revocation(Box<RevocationAct>),
+    /// A key is never certified again.
+    KeyBlocked(Box<BlockedKey>),
+    /// A CRL is about to be signed.
+    Crl(Box<CrlRecord>),
 }
+
+/// Role and name of a peer on disk.
+type Peer<'a> = Option<(&'a str, &'a str)>;
 
 /// An intent on disk. Times are microseconds since the epoch.
 #[derive(Serialize, Deserialize)]
@@ -71,7 +96,7 @@ struct IntentV1<'a> {
     /// SHA-256 of the public key.
     public_key_sha256: [u8; 32],
     /// Role and name of the peer.
-    requester: Option<(&'a str, &'a str)>,
+    requester: Peer<'a>,
     /// The request.
     request_id: &'a str,
     /// Key, scope and fingerprint.
@@ -114,7 +139,6 @@ const fn reason_code(why: AbandonReason) -> u8 {
 
 /// Appends an intent's payload to `out`.
 pub(crate) fn encode_intent(intent: &Intent, out: &mut Vec<u8>) {
-    let requester = intent.requester.as_ref();
     let idempotency = intent.idempotency.as_ref();
     append(
         &IntentV1 {
@@ -127,7 +151,7 @@ pub(crate) fn encode_intent(intent: &Intent, out: &mut Vec<u8>) {
             subject: &intent.subject,
             names: intent.names.iter().map(String::as_str).collect(),
             public_key_sha256: intent.public_key_sha256,
-            requester: requester.map(|peer| (peer.role.as_str(), peer.name.as_str())),
+            requester: encode_peer(intent.requester.as_ref()),
             request_id: intent.request_id.as_str(),
             idempotency: idempotency
                 .map(|own| (own.key.as_str(), own.scope.as_str(), own.fingerprint)),
@@ -171,6 +195,22 @@ pub(crate) fn encode_abandoned(
     );
 }
 
+/// Puts a peer into its stored form.
+fn encode_peer(peer: Option<&Identity>) -> Peer<'_> {
+    peer.map(|peer| (peer.role.as_str(), peer.name.as_str()))
+}
+
+/// Reads a peer that may be absent; none if it is no peer.
+fn decode_peer(peer: Peer<'_>) -> Option<Option<Identity>> {
+    match peer {
+        Some((role, name)) => Some(Some(Identity {
+            role: role.parse::<Role>().ok()?,
+            name: PeerName::new(name).ok()?,
+        })),
+        None => Some(None),
+    }
+}
+
 /// Appends a record's bytes.
 fn append(record: &impl Serialize, out: &mut Vec<u8>) {
     // A Vec grows, and the records hold nothing that postcard refuses.
@@ -191,6 +231,13 @@ pub(crate) fn decode(frame: &Frame<'_>) -> Result<Event, Error> {
         (INTENT, 1) => decode_intent(frame.payload).map(|intent| Event::Intent(Box::new(intent))),
         (ISSUED, 1) => decode_issued(frame.payload),
         (ABANDONED, 1) => decode_abandoned(frame.payload),
+        (REVOCATION, 1) => {
+            revocation::decode_revocation(frame.payload).map(|act| Event::Revocation(Box::new(act)))
+        }
+        (KEY_BLOCKED, 1) => {
+            revocation::decode_blocked(frame.payload).map(|key| Event::KeyBlocked(Box::new(key)))
+        }
+        (CRL, 1) => revocation::decode_crl(frame.payload).map(|crl| Event::Crl(Box::new(crl))),
         (_, _) => None,
     };
     event.ok_or(Error::UnreadableRecord {
@@ -203,13 +250,6 @@ pub(crate) fn decode(frame: &Frame<'_>) -> Result<Event, Error> {
 /// Reads version 1 of an intent.
 fn decode_intent(payload: &[u8]) -> Option<Intent> {
     let record: IntentV1<'_> = parse(payload)?;
-    let requester = match record.requester {
-        Some((role, name)) => Some(Identity {
-            role: role.parse::<Role>().ok()?,
-            name: PeerName::new(name).ok()?,
-        }),
-        None => None,
-    };
     let idempotency = match record.idempotency {
         Some((key, scope, fingerprint)) => Some(Idempotency {
             key: IdempotencyKey::new(key).ok()?,
@@ -228,7 +268,7 @@ fn decode_intent(payload: &[u8]) -> Option<Intent> {
         subject: record.subject.to_owned(),
         names: record.names.into_iter().map(str::to_owned).collect(),
         public_key_sha256: record.public_key_sha256,
-        requester,
+        requester: decode_peer(record.requester)?,
         request_id: RequestId::new(record.request_id).ok()?,
         idempotency,
         recorded_at: Timestamp::from_microsecond(record.recorded_at).ok()?,

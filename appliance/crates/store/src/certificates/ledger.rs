@@ -1,22 +1,38 @@
 //! What acts on certificates mean: which are refused, what the others change.
+//!
+//! Intents and what comes of them, revocations, blocked keys and CRLs each have
+//! a part of their own, with what a group stages of it; this one asks the right
+//! part, in the journal's order.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+mod crls;
+mod intents;
+mod keys;
+mod revocations;
+mod settled;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use model::{SerialNumber, Timestamp};
-use serde::{Deserialize, Serialize};
 
+use self::crls::StagedCrls;
+use self::intents::StagedIntents;
+use self::keys::StagedKeys;
+use self::revocations::StagedRevocations;
+use super::blocked::BlockedKey;
 use super::codec::{self, Event};
-use super::entry::{self, Entry, KeyHash, KeyUse, OpenEntry};
+use super::crl::CrlRecord;
+use super::entry::{self, OpenEntry};
 use super::record::{AbandonReason, Intent};
+use super::revocation::RevocationAct;
+use super::scan;
 use crate::error::{Error, IndexFault};
 use crate::index::Additions;
-use crate::journal::{Frame, Place, frame_len};
+use crate::journal::{Frame, Place};
 use crate::writer::{Decision, Label, Ledger, Sources};
 
-/// Bytes that an outcome may add to its intent's TBS: a signature, its algorithm
-/// and the record's own fields.
-const OUTCOME_OVERHEAD: usize = 8 * 1024;
+pub(crate) use self::crls::find_crl;
+pub(crate) use self::keys::find_blocked;
+pub(crate) use self::settled::{Located, Settled, find_settled};
 
 /// What callers ask for.
 #[derive(Debug)]
@@ -41,6 +57,12 @@ pub(crate) enum Act {
         /// When.
         at: Timestamp,
     },
+    /// Record a step of a revocation.
+    Revoke(Box<RevocationAct>),
+    /// Record that a key is never certified again.
+    Block(Box<BlockedKey>),
+    /// Record a CRL that is about to be signed.
+    PlanCrl(Box<CrlRecord>),
 }
 
 /// What callers are told.
@@ -52,62 +74,10 @@ pub(crate) enum Outcome {
     Replay(Located),
     /// The same request is open under the intent in this frame.
     InProgress(Place),
-}
-
-/// Where a settled record lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Located {
-    /// Its number.
-    pub(crate) sequence: u64,
-    /// Its frames.
-    pub(crate) entry: Entry,
-}
-
-/// How many records are in which state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Counts {
-    /// Certificates issued.
-    pub(crate) issued: u64,
-    /// Intents of which nothing came.
-    pub(crate) abandoned: u64,
-}
-
-/// The settled layer that memory holds.
-#[derive(Debug, Default)]
-pub(crate) struct Settled {
-    /// Intents that are not settled.
-    pub(crate) open: HashMap<SerialNumber, OpenEntry>,
-    /// Their idempotency keys.
-    keys: HashMap<KeyHash, SerialNumber>,
-    /// Journal bytes set aside for their outcomes.
-    promised: u64,
-    /// Intents settled since the last checkpoint that it still holds as open.
-    spilled_and_closed: Vec<u64>,
-    /// How many records are settled.
-    pub(crate) counts: Counts,
-}
-
-/// What a serial number stands for.
-#[derive(Debug, Clone, Copy)]
-enum Found {
-    /// An intent that is not settled.
-    Open(OpenEntry),
-    /// One that is.
-    Settled(Located),
-}
-
-/// One staged change.
-#[derive(Debug)]
-enum Change {
-    /// An intent is open.
-    Opened(OpenEntry),
-    /// An intent is settled.
-    Closed {
-        /// The intent.
-        open: OpenEntry,
-        /// What came of it.
-        entry: Entry,
-    },
+    /// What is asked for was recorded before.
+    Already,
+    /// The serial number is not foreign, since the journal has an intent for it.
+    Known,
 }
 
 /// The ledger of certificates.
@@ -117,14 +87,14 @@ pub(crate) struct CertificateLedger {
     sources: Sources,
     /// What memory holds, shared with readers.
     settled: Arc<RwLock<Settled>>,
-    /// Changes of this group, in order.
-    changes: Vec<(SerialNumber, Change)>,
-    /// The last change of each serial number in this group.
-    latest: HashMap<SerialNumber, usize>,
-    /// The idempotency keys of intents opened in this group.
-    staged_keys: HashMap<KeyHash, SerialNumber>,
-    /// Bytes promised by this group.
-    staged_promise: u64,
+    /// Intents and outcomes of this group.
+    intents: StagedIntents,
+    /// Revocations of this group.
+    revocations: StagedRevocations,
+    /// Keys blocked by this group.
+    keys: StagedKeys,
+    /// CRLs of this group.
+    crls: StagedCrls,
 }
 
 impl CertificateLedger {
@@ -133,10 +103,10 @@ impl CertificateLedger {
         Self {
             sources,
             settled,
-            changes: Vec::new(),
-            latest: HashMap::new(),
-            staged_keys: HashMap::new(),
-            staged_promise: 0,
+            intents: StagedIntents::default(),
+            revocations: StagedRevocations::default(),
+            keys: StagedKeys::default(),
+            crls: StagedCrls::default(),
         }
     }
 
@@ -150,184 +120,15 @@ impl CertificateLedger {
         self.settled.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds a serial number in all layers, the newest first.
-    fn find(&self, serial: &SerialNumber) -> Result<Option<Found>, Error> {
-        let staged = self.latest.get(serial);
-        match staged.and_then(|at| self.changes.get(*at)) {
-            Some((_, Change::Opened(open))) => return Ok(Some(Found::Open(*open))),
-            Some((_, Change::Closed { open, entry })) => {
-                return Ok(Some(Found::Settled(Located {
-                    sequence: open.sequence,
-                    entry: *entry,
-                })));
-            }
-            None => {}
-        }
-        if let Some(open) = self.read().open.get(serial) {
-            return Ok(Some(Found::Open(*open)));
-        }
-        Ok(find_settled(&self.sources, serial)?.map(Found::Settled))
-    }
-
-    /// Decides whether an intent may be recorded.
-    fn decide_intent(&self, intent: &Intent) -> Result<Decision<Outcome>, Error> {
-        if let Some(idempotency) = &intent.idempotency {
-            let hash = entry::hash_key(idempotency);
-            let conflict = || Error::IdempotencyConflict {
-                key: idempotency.key.clone(),
-            };
-            let open = match self.staged_keys.get(&hash).cloned() {
-                Some(serial) => Some(serial),
-                None => self.read().keys.get(&hash).cloned(),
-            };
-            // A key staged in this group may be settled in it as well.
-            let found = match open {
-                Some(serial) => self.find(&serial)?,
-                None => None,
-            };
-            let used = match found {
-                Some(Found::Open(open)) => {
-                    let same = open
-                        .key
-                        .is_some_and(|(_, own)| own == idempotency.fingerprint);
-                    let progress = Decision::Answer(Outcome::InProgress(open.intent));
-                    return if same { Ok(progress) } else { Err(conflict()) };
-                }
-                Some(Found::Settled(located)) => {
-                    Some((located, self.staged_fingerprint(located.sequence)))
-                }
-                None => self
-                    .find_use(&hash)?
-                    .map(|(located, own)| (located, Some(own))),
-            };
-            if let Some((located, own)) = used {
-                if own != Some(idempotency.fingerprint) {
-                    return Err(conflict());
-                }
-                if located.entry.issued {
-                    return Ok(Decision::Answer(Outcome::Replay(located)));
-                }
-                // Nothing came of it: the request starts anew.
-            }
-        }
-        match self.find(&intent.serial)? {
-            Some(_) => Err(Error::SerialTaken {
-                serial: intent.serial.clone(),
-            }),
-            None => Ok(Decision::Record(Outcome::Done)),
-        }
-    }
-
-    /// Returns the fingerprint of an intent that this group settles.
-    fn staged_fingerprint(&self, sequence: u64) -> Option<[u8; 32]> {
-        self.changes.iter().find_map(|(_, change)| match change {
-            Change::Closed { open, .. } if open.sequence == sequence => {
-                open.key.map(|(_, fingerprint)| fingerprint)
-            }
-            Change::Opened(_) | Change::Closed { .. } => None,
-        })
-    }
-
-    /// Finds what an idempotency key was used for, in the index.
-    fn find_use(&self, hash: &KeyHash) -> Result<Option<(Located, [u8; 32])>, Error> {
-        let index = &self.sources.index;
-        let Some(value) = index.get(&entry::use_key(hash))? else {
-            return Ok(None);
-        };
-        let used: KeyUse =
-            entry::decode(&value).ok_or_else(|| index.unusable(IndexFault::Entry))?;
-        let located = locate(&self.sources, used.sequence)?;
-        Ok(Some((located, used.fingerprint)))
-    }
-
-    /// Decides whether an open intent may be settled; `is_same` tells whether an
-    /// earlier outcome is the one that is asked for.
-    fn decide_outcome(
-        &self,
-        serial: &SerialNumber,
-        is_same: impl FnOnce(&Event) -> bool,
-    ) -> Result<Decision<Outcome>, Error> {
-        match self.find(serial)? {
-            None => Err(Error::NoIntent {
-                serial: serial.clone(),
-            }),
-            Some(Found::Open(_)) => Ok(Decision::Record(Outcome::Done)),
-            Some(Found::Settled(located)) => {
-                if self.latest.contains_key(serial) {
-                    // Settled in this very group: not readable yet.
-                    return Ok(Decision::AfterCommit);
-                }
-                let same = self
-                    .sources
-                    .journal
-                    .read(located.entry.outcome, codec::decode)
-                    .map(|event| is_same(&event))?;
-                if same {
-                    Ok(Decision::Answer(Outcome::Done))
-                } else {
-                    Err(Error::AlreadySettled {
-                        serial: serial.clone(),
-                    })
-                }
-            }
-        }
-    }
-
-    /// Stages a change.
-    fn push(&mut self, serial: SerialNumber, change: Change) {
-        self.latest.insert(serial.clone(), self.changes.len());
-        self.changes.push((serial, change));
-    }
-
-    /// Stages an intent.
-    fn stage_intent(&mut self, intent: &Intent, sequence: u64, place: Place) {
-        let promise = promise(intent);
-        let key = intent
-            .idempotency
-            .as_ref()
-            .map(|own| (entry::hash_key(own), own.fingerprint));
-        if let Some((hash, _)) = key {
-            self.staged_keys.insert(hash, intent.serial.clone());
-        }
-        self.staged_promise += promise;
-        let open = OpenEntry {
-            sequence,
-            intent: place,
-            not_after: intent.not_after.as_microsecond(),
-            key,
-            promise,
-            spilled: false,
-        };
-        self.push(intent.serial.clone(), Change::Opened(open));
-    }
-
-    /// Stages an outcome of an intent that is open.
-    fn stage_outcome(
-        &mut self,
-        serial: &SerialNumber,
-        open: OpenEntry,
-        outcome: Place,
-        issued: bool,
-    ) {
-        let entry = Entry {
-            intent: open.intent,
-            outcome,
-            issued,
-        };
-        self.push(serial.clone(), Change::Closed { open, entry });
-    }
-
-    /// Finds the open intent that a frame in the journal settles.
-    fn open_for_replay(&self, serial: &SerialNumber, sequence: u64) -> Result<OpenEntry, Error> {
-        // What was open at the checkpoint was loaded, what opened since replayed.
-        match self.find(serial)? {
-            Some(Found::Open(open)) => Ok(open),
-            Some(Found::Settled(_)) | None => Err(Error::Contradiction { sequence }),
-        }
+    /// Locks the settled layer for a change.
+    fn write(&self) -> RwLockWriteGuard<'_, Settled> {
+        self.settled.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ledger for CertificateLedger {
+    const LAYOUT: u8 = entry::LAYOUT;
+
     type Act = Act;
     type Outcome = Outcome;
 
@@ -344,6 +145,9 @@ impl Ledger for CertificateLedger {
             Act::Abandon { serial, .. } => {
                 self.decide_outcome(serial, |event| matches!(event, Event::Abandoned { .. }))
             }
+            Act::Revoke(act) => self.decide_revocation(act),
+            Act::Block(key) => self.decide_block(key),
+            Act::PlanCrl(crl) => self.decide_crl(crl),
         }
     }
 
@@ -365,6 +169,18 @@ impl Ledger for CertificateLedger {
                 codec::encode_abandoned(serial, *why, *at, payload);
                 (codec::ABANDONED, *at)
             }
+            Act::Revoke(act) => {
+                codec::encode_revocation(act, payload);
+                (codec::REVOCATION, act.revocation.recorded_at)
+            }
+            Act::Block(key) => {
+                codec::encode_blocked(key, payload);
+                (codec::KEY_BLOCKED, key.recorded_at)
+            }
+            Act::PlanCrl(crl) => {
+                codec::encode_crl(crl, payload);
+                (codec::CRL, crl.recorded_at)
+            }
         };
         Label {
             kind,
@@ -375,193 +191,89 @@ impl Ledger for CertificateLedger {
 
     fn promise(&self, act: &Act) -> u64 {
         match act {
-            Act::Intend(intent) => promise(intent),
-            Act::Issue { .. } | Act::Abandon { .. } => 0,
+            Act::Intend(intent) => intents::promise(intent),
+            Act::Issue { .. }
+            | Act::Abandon { .. }
+            | Act::Revoke(_)
+            | Act::Block(_)
+            | Act::PlanCrl(_) => 0,
+        }
+    }
+
+    fn is_covered(&self, act: &Act) -> bool {
+        match act {
+            // Space was set aside with the intent.
+            Act::Issue { .. } | Act::Abandon { .. } => true,
+            Act::Intend(_) | Act::Revoke(_) | Act::Block(_) | Act::PlanCrl(_) => false,
         }
     }
 
     fn promised(&self) -> u64 {
-        self.read().promised + self.staged_promise
+        self.read().promised() + self.intents.promise()
     }
 
     fn stage(&mut self, act: &Act, sequence: u64, place: Place) {
-        let (serial, issued) = match act {
-            Act::Intend(intent) => return self.stage_intent(intent, sequence, place),
-            Act::Issue { serial, .. } => (serial, true),
-            Act::Abandon { serial, .. } => (serial, false),
-        };
-        match self.find(serial) {
-            Ok(Some(Found::Open(open))) => self.stage_outcome(serial, open, place, issued),
-            Ok(Some(Found::Settled(_)) | None) | Err(_) => {
-                debug_assert!(false, "staged an outcome that was not decided");
-            }
+        match act {
+            Act::Intend(intent) => self.stage_intent(intent, sequence, place),
+            Act::Issue { serial, .. } => self.stage_outcome(serial, place, true),
+            Act::Abandon { serial, .. } => self.stage_outcome(serial, place, false),
+            Act::Revoke(act) => self.stage_revocation(act, sequence, place),
+            Act::Block(key) => self.stage_block(key, place),
+            Act::PlanCrl(crl) => self.stage_crl(crl, place),
         }
     }
 
     fn index(&self, additions: &mut Additions) {
-        for (serial, change) in &self.changes {
-            let Change::Closed { open, entry } = change else {
-                continue;
-            };
-            let sequence = open.sequence;
-            additions.insert(entry::record_key(sequence), entry::encode(entry));
-            if entry.issued {
-                additions.insert(entry::expiry_key(open.not_after, sequence), Vec::new());
-            }
-            if let Some((hash, fingerprint)) = open.key {
-                let used = KeyUse {
-                    sequence,
-                    fingerprint,
-                };
-                additions.insert(entry::use_key(&hash), entry::encode(&used));
-            }
-            // Last: who finds the serial number finds the rest.
-            let value = sequence.to_be_bytes().to_vec();
-            additions.insert(entry::serial_key(serial), value);
-        }
+        self.intents.index(additions);
+        self.revocations.index(additions);
+        self.keys.index(additions);
+        self.crls.index(additions);
     }
 
     fn settle(&mut self) {
-        let mut settled = self.settled.write().unwrap_or_else(PoisonError::into_inner);
-        for (serial, change) in self.changes.drain(..) {
-            let (open, entry) = match change {
-                Change::Opened(open) => {
-                    settled.insert(serial, open);
-                    continue;
-                }
-                Change::Closed { open, entry } => (open, entry),
-            };
-            settled.open.remove(&serial);
-            settled.promised = settled.promised.saturating_sub(open.promise);
-            if let Some((hash, _)) = open.key {
-                // A new attempt in the same group may own the key by now.
-                if settled.keys.get(&hash) == Some(&serial) {
-                    settled.keys.remove(&hash);
-                }
-            }
-            if open.spilled {
-                settled.spilled_and_closed.push(open.sequence);
-            }
-            if entry.issued {
-                settled.counts.issued += 1;
-            } else {
-                settled.counts.abandoned += 1;
-            }
-        }
-        drop(settled);
-        self.discard();
+        self.settle_intents();
+        self.settle_revocations();
+        self.settle_blocks();
+        self.settle_crls();
     }
 
     fn discard(&mut self) {
-        self.changes.clear();
-        self.latest.clear();
-        self.staged_keys.clear();
-        self.staged_promise = 0;
+        self.intents.clear();
+        self.revocations = StagedRevocations::default();
+        self.keys = StagedKeys::default();
+        self.crls = StagedCrls::default();
     }
 
     fn replay(&mut self, frame: &Frame<'_>, place: Place) -> Result<(), Error> {
         let sequence = frame.header.sequence;
-        let (serial, issued) = match codec::decode(frame)? {
-            Event::Intent(intent) => {
-                match self.find(&intent.serial)? {
-                    None => {}
-                    // The index is ahead of its checkpoint and knows what comes.
-                    Some(Found::Settled(located)) if located.entry.intent == place => {}
-                    Some(Found::Settled(_) | Found::Open(_)) => {
-                        return Err(Error::Contradiction { sequence });
-                    }
-                }
-                self.stage_intent(&intent, sequence, place);
-                return Ok(());
+        match codec::decode(frame)? {
+            Event::Intent(intent) => self.replay_intent(&intent, sequence, place),
+            Event::Issued { serial, .. } => self.replay_outcome(&serial, sequence, place, true),
+            Event::Abandoned { serial, .. } => self.replay_outcome(&serial, sequence, place, false),
+            Event::Revocation(act) => self.replay_revocation(&act, sequence, place),
+            Event::KeyBlocked(key) => self.replay_block(&key, sequence, place),
+            Event::Crl(crl) => {
+                self.stage_crl(&crl, place);
+                Ok(())
             }
-            Event::Issued { serial, .. } => (serial, true),
-            Event::Abandoned { serial, .. } => (serial, false),
-        };
-        let open = self.open_for_replay(&serial, sequence)?;
-        self.stage_outcome(&serial, open, place, issued);
-        Ok(())
+        }
     }
 
     fn load(&mut self, summary: &[u8]) -> Result<(), Error> {
         let index = &self.sources.index;
         let unreadable = || index.unusable(IndexFault::Entry);
-        let mut settled = Settled {
-            counts: entry::decode(summary).ok_or_else(unreadable)?,
-            ..Settled::default()
-        };
+        let mut settled = Settled::counting(entry::decode(summary).ok_or_else(unreadable)?);
         for item in index.range(vec![b'p']..vec![b'p' + 1]) {
             let (_, value) = item?;
             let open: OpenEntry = entry::decode(&value).ok_or_else(unreadable)?;
-            let serial =
-                self.sources
-                    .journal
-                    .read(open.intent, |frame| match codec::decode(frame)? {
-                        Event::Intent(intent) => Ok(intent.serial),
-                        Event::Issued { .. } | Event::Abandoned { .. } => Err(unreadable()),
-                    })?;
+            let serial = scan::read_intent(&self.sources, open.intent)?.serial;
             settled.insert(serial, open);
         }
-        *self.settled.write().unwrap_or_else(PoisonError::into_inner) = settled;
+        *self.write() = settled;
         Ok(())
     }
 
     fn checkpoint(&mut self, batch: &mut sled::Batch) -> Vec<u8> {
-        let mut settled = self.settled.write().unwrap_or_else(PoisonError::into_inner);
-        for sequence in std::mem::take(&mut settled.spilled_and_closed) {
-            batch.remove(entry::open_key(sequence));
-        }
-        for open in settled.open.values_mut().filter(|open| !open.spilled) {
-            open.spilled = true;
-            batch.insert(entry::open_key(open.sequence), entry::encode(open));
-        }
-        entry::encode(&settled.counts)
+        self.write().checkpoint(batch)
     }
-}
-
-impl Settled {
-    /// Adds an open intent.
-    fn insert(&mut self, serial: SerialNumber, open: OpenEntry) {
-        if let Some((hash, _)) = open.key {
-            self.keys.insert(hash, serial.clone());
-        }
-        self.promised += open.promise;
-        self.open.insert(serial, open);
-    }
-}
-
-/// Returns the journal bytes to set aside for an intent's outcome.
-fn promise(intent: &Intent) -> u64 {
-    frame_len(intent.tbs_der.len() + OUTCOME_OVERHEAD) as u64
-}
-
-/// Finds a settled serial number in the index.
-///
-/// # Errors
-///
-/// `Index` if it cannot be read.
-pub(crate) fn find_settled(
-    sources: &Sources,
-    serial: &SerialNumber,
-) -> Result<Option<Located>, Error> {
-    let index = &sources.index;
-    let Some(value) = index.get(&entry::serial_key(serial))? else {
-        return Ok(None);
-    };
-    let sequence =
-        entry::trailing_sequence(&value).ok_or_else(|| index.unusable(IndexFault::Entry))?;
-    locate(sources, sequence).map(Some)
-}
-
-/// Finds where a settled record lies.
-///
-/// # Errors
-///
-/// `Index` if it cannot be read or has no such record.
-fn locate(sources: &Sources, sequence: u64) -> Result<Located, Error> {
-    let index = &sources.index;
-    let entry = index
-        .get(&entry::record_key(sequence))?
-        .and_then(|value| entry::decode(&value))
-        .ok_or_else(|| index.unusable(IndexFault::Entry))?;
-    Ok(Located { sequence, entry })
 }

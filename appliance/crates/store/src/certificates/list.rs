@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use model::{ProfileName, Timestamp};
 
-use super::record::{CertificateRecord, CertificateState};
+use super::record::CertificateRecord;
 use crate::error::Error;
 
 /// Which records a listing shows, and in which order.
 ///
 /// With `expires_before` the order is that of expiry, soonest first; without,
-/// it is that of recording, newest first. Records abandoned or pending have no
-/// expiry that matters and appear only in the order of recording.
+/// it is that of recording of the intent, newest first. Records abandoned or
+/// pending have no expiry that matters and appear only in the order of recording.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CertificateFilter {
     /// Only records in this state.
@@ -30,21 +30,12 @@ pub struct CertificateFilter {
 pub enum StateFilter {
     /// Not settled yet.
     Pending,
-    /// The certificate exists.
+    /// The certificate exists, revoked or not.
     Issued,
     /// Nothing was handed out.
     Abandoned,
-}
-
-impl StateFilter {
-    /// Whether a record's state is this one.
-    pub(crate) const fn admits(self, state: &CertificateState) -> bool {
-        match self {
-            Self::Pending => matches!(state, CertificateState::Pending),
-            Self::Issued => matches!(state, CertificateState::Issued { .. }),
-            Self::Abandoned => matches!(state, CertificateState::Abandoned { .. }),
-        }
-    }
+    /// Revoked or on hold, whatever came of the intent.
+    Revoked,
 }
 
 /// One page of a listing.

@@ -2,6 +2,8 @@
 
 use model::{IdempotencyKey, Identity, IssuerId, ProfileName, RequestId, SerialNumber, Timestamp};
 
+use super::revocation::RevocationRecord;
+
 /// What is about to be signed, and for whom.
 ///
 /// Times are kept to the microsecond.
@@ -104,6 +106,8 @@ pub struct CertificateRecord {
     pub intent: Intent,
     /// What came of it.
     pub state: CertificateState,
+    /// Whether and why it no longer counts; none if it was never revoked.
+    pub revocation: Option<RevocationRecord>,
 }
 
 /// What came of an intent.
@@ -146,5 +150,13 @@ impl CertificateRecord {
             } => Some(certificate_der),
             CertificateState::Pending | CertificateState::Abandoned { .. } => None,
         }
+    }
+
+    /// Whether it is revoked now, holds included.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.revocation
+            .as_ref()
+            .is_some_and(|revocation| revocation.current.is_revoked())
     }
 }

@@ -9,6 +9,7 @@ use super::codec::{self, Event};
 use super::entry::{self, Entry, OpenEntry};
 use super::ledger::{Located, Settled, find_settled};
 use super::list::{CertificateFilter, Cursor, Page, Position, StateFilter};
+use super::lookup::read_revocation;
 use super::record::{CertificateRecord, CertificateState, Intent, OpenIntent};
 use crate::error::{Error, IndexFault};
 use crate::journal::Place;
@@ -34,7 +35,7 @@ pub(crate) fn find(
     // Memory first: what leaves it is in the index already.
     let open = {
         let settled = settled.read().unwrap_or_else(PoisonError::into_inner);
-        settled.open.get(serial).copied()
+        settled.open.get(serial).cloned()
     };
     match open {
         Some(open) => read_open(sources, &open).map(Some),
@@ -43,6 +44,39 @@ pub(crate) fn find(
             None => Ok(None),
         },
     }
+}
+
+/// Finds the intent recorded under a serial number, and its number.
+///
+/// # Errors
+///
+/// As [`find`].
+pub(crate) fn find_intent(
+    sources: &Sources,
+    settled: &RwLock<Settled>,
+    serial: &SerialNumber,
+) -> Result<Option<OpenIntent>, Error> {
+    let open = {
+        let settled = settled.read().unwrap_or_else(PoisonError::into_inner);
+        settled
+            .open
+            .get(serial)
+            .map(|open| (open.sequence, open.intent))
+    };
+    let found = match open {
+        Some(found) => Some(found),
+        None => {
+            find_settled(sources, serial)?.map(|located| (located.sequence, located.entry.intent))
+        }
+    };
+    found
+        .map(|(sequence, place)| {
+            Ok(OpenIntent {
+                sequence,
+                intent: read_intent(sources, place)?,
+            })
+        })
+        .transpose()
 }
 
 /// Reads every open intent, oldest first.
@@ -88,9 +122,12 @@ pub(crate) fn page(
         looked_at: 0,
         records: Vec::new(),
     };
-    let next = match filter.expires_before {
-        Some(before) => by_expiry(&mut pager, before.as_microsecond(), cursor)?,
-        None => by_recording(&mut pager, snapshot(settled), cursor)?,
+    let next = match (filter.expires_before, filter.state) {
+        (Some(before), _) => by_expiry(&mut pager, before.as_microsecond(), cursor)?,
+        (None, Some(StateFilter::Revoked)) => {
+            revoked_by_recording(&mut pager, &snapshot(settled), cursor)?
+        }
+        (None, _) => by_recording(&mut pager, snapshot(settled), cursor)?,
     };
     Ok(Page {
         records: pager.records,
@@ -114,12 +151,11 @@ fn by_expiry(
         None => vec![b'e'],
     };
     let range = start..entry::expiry_key(before, 0);
-    if range.is_empty()
-        || pager
-            .filter
-            .state
-            .is_some_and(|state| state != StateFilter::Issued)
-    {
+    let none_expires = match pager.filter.state {
+        None | Some(StateFilter::Issued | StateFilter::Revoked) => false,
+        Some(StateFilter::Pending | StateFilter::Abandoned) => true,
+    };
+    if range.is_empty() || none_expires {
         return Ok(None);
     }
     let index = &pager.sources.index;
@@ -151,11 +187,7 @@ fn by_recording(
     open: Vec<OpenEntry>,
     cursor: Option<Cursor>,
 ) -> Result<Option<Cursor>, Error> {
-    let end = match cursor.map(|cursor| cursor.0) {
-        Some(Position::Recorded { sequence }) => sequence,
-        Some(Position::Expiry { .. }) => return Err(Error::BadCursor),
-        None => u64::MAX,
-    };
+    let end = recorded_before(cursor)?;
     let index = &pager.sources.index;
     let range: Range<Vec<u8>> = entry::record_key(0)..entry::record_key(end);
     let only_open = pager.filter.state == Some(StateFilter::Pending) || range.is_empty();
@@ -210,6 +242,50 @@ fn by_recording(
     }
 }
 
+/// Walks revoked records, newest first, by the index's list of those that ever
+/// were. `open` was taken first, so that none is missed but those begun since.
+fn revoked_by_recording(
+    pager: &mut Pager<'_>,
+    open: &[OpenEntry],
+    cursor: Option<Cursor>,
+) -> Result<Option<Cursor>, Error> {
+    let end = recorded_before(cursor)?;
+    let index = &pager.sources.index;
+    let unreadable = || index.unusable(IndexFault::Entry);
+    let range = entry::revoked_key(0)..entry::revoked_key(end);
+    if range.is_empty() {
+        return Ok(None);
+    }
+    for item in index.range(range).rev() {
+        let (key, value) = item?;
+        let sequence = entry::trailing_sequence(&key).ok_or_else(unreadable)?;
+        if !entry::decode::<bool>(&value).ok_or_else(unreadable)? {
+            // Released from hold.
+            pager.looked_at += 1;
+        } else if let Some(value) = index.get(&entry::record_key(sequence))? {
+            let entry = entry::decode(&value).ok_or_else(unreadable)?;
+            pager.look_at_settled(&Located { sequence, entry })?;
+        } else if let Ok(at) = open.binary_search_by_key(&sequence, |open| open.sequence)
+            && let Some(open) = open.get(at)
+        {
+            pager.look_at_open(open)?;
+        }
+        if pager.is_full() {
+            return Ok(Some(Cursor(Position::Recorded { sequence })));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the number below which a listing by recording goes on.
+fn recorded_before(cursor: Option<Cursor>) -> Result<u64, Error> {
+    match cursor.map(|cursor| cursor.0) {
+        Some(Position::Recorded { sequence }) => Ok(sequence),
+        Some(Position::Expiry { .. }) => Err(Error::BadCursor),
+        None => Ok(u64::MAX),
+    }
+}
+
 /// A page being filled.
 struct Pager<'a> {
     /// Where records lie.
@@ -230,7 +306,14 @@ impl Pager<'_> {
     /// Takes a settled record if it is wanted.
     fn look_at_settled(&mut self, located: &Located) -> Result<(), Error> {
         self.looked_at += 1;
-        if located.entry.is_admitted(self.filter.state) {
+        let admitted = match self.filter.state {
+            None => true,
+            Some(StateFilter::Issued) => located.entry.issued,
+            Some(StateFilter::Abandoned) => !located.entry.issued,
+            Some(StateFilter::Pending) => false,
+            Some(StateFilter::Revoked) => self.is_revoked(located.sequence)?,
+        };
+        if admitted {
             let intent = read_intent(self.sources, located.entry.intent)?;
             if self.is_wanted(&intent) {
                 self.records
@@ -243,17 +326,27 @@ impl Pager<'_> {
     /// Takes an open intent if it is wanted.
     fn look_at_open(&mut self, open: &OpenEntry) -> Result<(), Error> {
         self.looked_at += 1;
-        let pending = self
-            .filter
-            .state
-            .is_none_or(|state| state.admits(&CertificateState::Pending));
-        if pending {
+        let admitted = match self.filter.state {
+            None | Some(StateFilter::Pending) => true,
+            Some(StateFilter::Issued | StateFilter::Abandoned) => false,
+            Some(StateFilter::Revoked) => self.is_revoked(open.sequence)?,
+        };
+        if admitted {
             let record = read_open(self.sources, open)?;
             if self.is_wanted(&record.intent) {
                 self.records.push(record);
             }
         }
         Ok(())
+    }
+
+    /// Whether a record is revoked.
+    fn is_revoked(&self, sequence: u64) -> Result<bool, Error> {
+        let index = &self.sources.index;
+        match index.get(&entry::revoked_key(sequence))? {
+            None => Ok(false),
+            Some(value) => entry::decode(&value).ok_or_else(|| index.unusable(IndexFault::Entry)),
+        }
     }
 
     /// Whether profile and text fit.
@@ -276,7 +369,7 @@ impl Pager<'_> {
 /// Copies the open intents, oldest first.
 fn snapshot(settled: &RwLock<Settled>) -> Vec<OpenEntry> {
     let settled = settled.read().unwrap_or_else(PoisonError::into_inner);
-    let mut open: Vec<OpenEntry> = settled.open.values().copied().collect();
+    let mut open: Vec<OpenEntry> = settled.open.values().cloned().collect();
     drop(settled);
     open.sort_unstable_by_key(|open| open.sequence);
     open
@@ -292,17 +385,21 @@ pub(crate) fn read_intent(sources: &Sources, place: Place) -> Result<Intent, Err
         .journal
         .read(place, |frame| match codec::decode(frame)? {
             Event::Intent(intent) => Ok(*intent),
-            Event::Issued { .. } | Event::Abandoned { .. } => {
-                Err(sources.index.unusable(IndexFault::Entry))
-            }
+            Event::Issued { .. }
+            | Event::Abandoned { .. }
+            | Event::Revocation(_)
+            | Event::KeyBlocked(_)
+            | Event::Crl(_) => Err(sources.index.unusable(IndexFault::Entry)),
         })
 }
 
 /// Reads an open intent's record.
 fn read_open(sources: &Sources, open: &OpenEntry) -> Result<CertificateRecord, Error> {
+    let intent = read_intent(sources, open.intent)?;
     Ok(CertificateRecord {
         sequence: open.sequence,
-        intent: read_intent(sources, open.intent)?,
+        revocation: read_revocation(sources, &intent.issuer, &intent.serial)?,
+        intent,
         state: CertificateState::Pending,
     })
 }
@@ -339,12 +436,18 @@ fn settled_record(
         Event::Abandoned { serial, why, at } if serial == intent.serial => {
             CertificateState::Abandoned { why, at }
         }
-        Event::Intent(_) | Event::Issued { .. } | Event::Abandoned { .. } => {
+        Event::Intent(_)
+        | Event::Issued { .. }
+        | Event::Abandoned { .. }
+        | Event::Revocation(_)
+        | Event::KeyBlocked(_)
+        | Event::Crl(_) => {
             return Err(sources.index.unusable(IndexFault::Entry));
         }
     };
     Ok(CertificateRecord {
         sequence: located.sequence,
+        revocation: read_revocation(sources, &intent.issuer, &intent.serial)?,
         intent,
         state,
     })

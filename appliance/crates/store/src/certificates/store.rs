@@ -26,7 +26,7 @@ pub trait CertificateStore: Send + Sync + std::fmt::Debug {
     /// # Errors
     ///
     /// `SerialTaken` or `IdempotencyConflict` when the intent meets an earlier
-    /// one; `NoSpace` or `Busy` for now; `TooLarge`; `Failed` until the store is
+    /// one; `KeyBlocked` when its key is; `NoSpace` or `Busy` for now; `TooLarge`; `Failed` until the store is
     /// opened again. Nothing was recorded.
     async fn record_intent(&self, intent: Intent) -> Result<IntentOutcome, Error>;
 
@@ -95,11 +95,11 @@ pub trait CertificateStore: Send + Sync + std::fmt::Debug {
 #[derive(Debug)]
 pub struct Certificates {
     /// Records acts.
-    writer: Writer<CertificateLedger>,
+    pub(super) writer: Writer<CertificateLedger>,
     /// Reads records.
-    sources: Sources,
+    pub(super) sources: Sources,
     /// What memory holds.
-    settled: Arc<RwLock<Settled>>,
+    pub(super) settled: Arc<RwLock<Settled>>,
     /// The locked directory.
     _directory: Arc<StoreDirectory>,
 }
@@ -149,7 +149,7 @@ impl Certificates {
     }
 
     /// Runs a search where blocking is allowed.
-    async fn search<T: Send + 'static>(
+    pub(super) async fn search<T: Send + 'static>(
         &self,
         search: impl FnOnce(&Sources, &RwLock<Settled>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -167,12 +167,15 @@ type MakeLedger<'a> = Box<dyn FnOnce(Sources) -> CertificateLedger + 'a>;
 #[async_trait]
 impl CertificateStore for Certificates {
     async fn record_intent(&self, intent: Intent) -> Result<IntentOutcome, Error> {
+        let serial = intent.serial.clone();
         match self.writer.submit(Act::Intend(Box::new(intent))).await? {
             Outcome::Done => Ok(IntentOutcome::Recorded),
             Outcome::Replay(located) => {
                 let record = scan::read_settled(&self.sources, &located)?;
                 Ok(IntentOutcome::Replayed(Box::new(record)))
             }
+            // Answers to other acts; in any case it may not be signed.
+            Outcome::Already | Outcome::Known => Err(Error::SerialTaken { serial }),
             Outcome::InProgress(place) => Ok(IntentOutcome::InProgress {
                 serial: scan::read_intent(&self.sources, place)?.serial,
             }),
@@ -242,6 +245,8 @@ impl CertificateStore for Certificates {
             pending,
             issued: counts.issued,
             abandoned: counts.abandoned,
+            revoked: counts.revoked,
+            blocked_keys: counts.blocked,
             recovered: *self.writer.recovered(),
         }
     }

@@ -10,7 +10,7 @@ use super::{Decision, JournalEnd, Label, Ledger, Shared};
 use crate::directory::StoreDirectory;
 use crate::error::{Error, Fault, Health};
 use crate::index::{Additions, Applied, Checkpoint, Flusher, Index};
-use crate::journal::{CommitError, Journal, MAX_PAYLOAD};
+use crate::journal::{CommitError, Journal, MAX_PAYLOAD, frame_len};
 use crate::metrics::StoreMetrics;
 
 /// Frames after which a checkpoint is due: what a start replays at most, under load.
@@ -152,6 +152,11 @@ impl<L: Ledger> Engine<L> {
             if matches!(self.shared.health(), Health::NoSpace) {
                 self.shared.set_health(Health::Healthy);
             }
+        } else if !self.ledger.is_covered(act) {
+            let bytes = self.ledger.promised() + frame_len(payload.len()) as u64;
+            if !self.set_aside(bytes) {
+                return Err(self.no_space());
+            }
         }
         if !self.journal.fits(payload.len()) {
             // A group ends with its segment. Had it met a full disk, this act's
@@ -287,7 +292,11 @@ impl<L: Ledger> Engine<L> {
         if promise == 0 && !self.has_min_free() {
             return false;
         }
-        let bytes = self.ledger.promised() + more;
+        self.set_aside(self.ledger.promised() + more)
+    }
+
+    /// Sets journal space aside; whether the disk had it.
+    fn set_aside(&mut self, bytes: u64) -> bool {
         match self.journal.set_aside(bytes) {
             Ok(()) => true,
             Err(source) => {

@@ -54,6 +54,10 @@ pub struct Status {
     pub issued: u64,
     /// Intents of which nothing came.
     pub abandoned: u64,
+    /// Serial numbers revoked or on hold, those taken over from elsewhere included.
+    pub revoked: u64,
+    /// Public keys that are never certified again.
+    pub blocked_keys: u64,
     /// What the last opening had to mend.
     pub recovered: Recovered,
 }
@@ -89,6 +93,10 @@ pub(crate) trait Ledger: Send + 'static {
     /// What they are told.
     type Outcome: Send + 'static;
 
+    /// Version of the ledger's keys and values in the index. An index of an older
+    /// version is set aside and made anew from the journal when the store opens.
+    const LAYOUT: u8 = 1;
+
     /// Decides an act against all layers. Changes nothing.
     ///
     /// # Errors
@@ -103,6 +111,13 @@ pub(crate) trait Ledger: Send + 'static {
     /// recorded, so that what it begins can be finished on a full disk. Zero for
     /// an act that begins nothing.
     fn promise(&self, act: &Self::Act) -> u64;
+
+    /// Whether room for the act's own frame was promised by an earlier act. One
+    /// that promises nothing and is not covered is recorded as long as there is
+    /// room beyond all that is promised: free space to keep does not stop it.
+    fn is_covered(&self, act: &Self::Act) -> bool {
+        self.promise(act) == 0
+    }
 
     /// Returns the bytes promised to everything begun, staged included.
     fn promised(&self) -> u64;

@@ -43,12 +43,7 @@ pub(crate) fn rebuild<L: Ledger>(
     count_open: impl FnOnce(&L) -> u64,
 ) -> Result<Writer<L>, Error> {
     let directory = StoreDirectory::lock(&config.directory)?;
-    let index = directory.index();
-    let aside = free_name(directory.path());
-    std::fs::rename(&index, &aside).map_err(Error::io("move aside", &index))?;
-    sync_directory(directory.path()).map_err(Error::io("sync", directory.path()))?;
-    tracing::info!(path = %aside.display(), "moved the old index aside");
-    directory.make_index()?;
+    set_index_aside(&directory)?;
     open_in(
         directory,
         config,
@@ -56,6 +51,44 @@ pub(crate) fn rebuild<L: Ledger>(
         make_ledger,
         count_open,
     )
+}
+
+/// Moves the index aside and makes an empty directory in its place.
+fn set_index_aside(directory: &StoreDirectory) -> Result<(), Error> {
+    let index = directory.index();
+    let aside = free_name(directory.path());
+    std::fs::rename(&index, &aside).map_err(Error::io("move aside", &index))?;
+    sync_directory(directory.path()).map_err(Error::io("sync", directory.path()))?;
+    tracing::info!(path = %aside.display(), "moved the old index aside");
+    directory.make_index()
+}
+
+/// Opens the index. One of an older layout is set aside for an empty one, which
+/// the journal fills.
+fn open_index(directory: &StoreDirectory, cache_bytes: u64, layout: u8) -> Result<Index, Error> {
+    let index = Index::open(&directory.index(), cache_bytes)?;
+    let index = match index.layout()? {
+        Some(found) if found == layout => return Ok(index),
+        Some(found) if found > layout => {
+            return Err(index.unusable(IndexFault::Layout {
+                found,
+                expected: layout,
+            }));
+        }
+        Some(found) => {
+            tracing::info!(
+                found,
+                expected = layout,
+                "the index is of an older release: it is made anew from the journal"
+            );
+            index.close()?;
+            set_index_aside(directory)?;
+            Index::open(&directory.index(), cache_bytes)?
+        }
+        None => index,
+    };
+    index.set_layout(layout)?;
+    Ok(index)
 }
 
 /// Finds a name for the old index that is not taken.
@@ -106,7 +139,7 @@ pub(super) fn assemble<L: Ledger>(
 ) -> Result<(Engine<L>, Recovered), Error> {
     // 1. What the index knows, and that it is of this journal.
     let journal_path = directory.journal();
-    let index = Index::open(&directory.index(), config.index_cache_bytes())?;
+    let index = open_index(&directory, config.index_cache_bytes(), L::LAYOUT)?;
     let checkpoint = index.checkpoint()?;
     let applied = index.applied()?;
     let from = checkpoint.as_ref().map(|checkpoint| checkpoint.position);

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use tempfile::tempdir;
 
 use super::*;
-use crate::certificates::{AbandonReason, CertificateStore, rebuild};
+use crate::certificates::{
+    AbandonReason, CertificateStore, RevocationRecord, RevocationStore, rebuild,
+};
 use crate::journal::verify;
 
 /// Tells the re-executed test where to work.
@@ -64,7 +66,62 @@ async fn write_as_one_task(store: Arc<Certificates>, first: u32, task: u32) {
                 .unwrap();
             tell("issued", number);
         }
+        match number % 7 {
+            0 => revoke_as_one_task(&store, number).await,
+            1 => {
+                let key = key(number);
+                store.block_key(key).await.unwrap();
+                tell("blocked", number);
+            }
+            2 => {
+                let crl = shard_crl(number);
+                store.record_crl(crl).await.unwrap();
+                tell("crl", number);
+            }
+            3 => {
+                let taken = taken_over(number);
+                store.import_revocation(taken).await.unwrap();
+                tell("taken", number);
+            }
+            _ => {}
+        }
     }
+}
+
+/// Puts a number on hold, releases it and revokes it, telling each.
+async fn revoke_as_one_task(store: &Certificates, number: u32) {
+    for (what, reason) in STEPS {
+        store.revoke(revocation(number, reason)).await.unwrap();
+        tell(what, number);
+    }
+}
+
+/// The steps of a revocation and what they are called.
+const STEPS: [(&str, RevocationReason); 3] = [
+    ("held", RevocationReason::CertificateHold),
+    ("released", RevocationReason::RemoveFromCrl),
+    ("revoked", RevocationReason::KeyCompromise),
+];
+
+/// Returns a key of no intent.
+fn key(number: u32) -> BlockedKey {
+    let mut key = block(0);
+    key.public_key_sha256[..4].copy_from_slice(&number.to_be_bytes());
+    key.public_key_sha256[31] = 1;
+    key
+}
+
+/// Returns a CRL of a task's shard.
+fn shard_crl(number: u32) -> CrlRecord {
+    CrlRecord {
+        scope: CrlScope::Shard(number % TASKS),
+        ..crl(u64::from(number), None)
+    }
+}
+
+/// Returns the revocation of a number that is never used.
+fn taken_over(number: u32) -> ForeignRevocation {
+    foreign(u32::MAX / 2 + number, RevocationReason::Superseded)
 }
 
 /// Tells the parent of one acknowledgement, in one write.
@@ -136,7 +193,12 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
 /// Checks that everything acknowledged is there.
 fn check(store: &Certificates, acknowledged: &BTreeSet<(u32, String)>) {
     use crate::certificates::CertificateState;
+    let mut revoked = 0;
     for (number, what) in acknowledged {
+        if check_revocation(store, *number, what) {
+            revoked += u64::from(matches!(what.as_str(), "revoked" | "taken"));
+            continue;
+        }
         let record = wait(store.certificate(&serial(*number))).unwrap();
         let record = record.unwrap_or_else(|| panic!("lost {what} {number}"));
         assert_eq!(record.intent, intent(*number));
@@ -153,4 +215,49 @@ fn check(store: &Certificates, acknowledged: &BTreeSet<(u32, String)>) {
             (_, state) => panic!("{what} {number} was acknowledged, found {state:?}"),
         }
     }
+    let counted = store.status().revoked;
+    assert!(revoked <= counted, "{counted} of {revoked} are revoked");
+    let listed = wait(store.revocations(&issuer(), None, 65_536)).unwrap();
+    let listed = listed.iter().filter(|own| own.is_revoked()).count();
+    assert_eq!(listed as u64, counted);
+}
+
+/// Checks what the store says if this is about a revocation, a key or a CRL.
+fn check_revocation(store: &Certificates, number: u32, what: &str) -> bool {
+    let history = |record: Option<RevocationRecord>| {
+        let record = record.unwrap_or_else(|| panic!("lost {what} {number}"));
+        assert_eq!(record.history.last().unwrap().reason, record.current.reason);
+        record.history
+    };
+    match what {
+        "held" | "released" | "revoked" => {
+            let record = wait(store.certificate(&serial(number))).unwrap().unwrap();
+            let told: Vec<_> = history(record.revocation)
+                .iter()
+                .map(|step| step.reason)
+                .collect();
+            let steps = STEPS.map(|(_, reason)| reason);
+            assert_eq!(told, steps[..told.len()]);
+            let at_least = STEPS.iter().position(|(name, _)| *name == what).unwrap();
+            assert!(told.len() > at_least, "lost {what} {number}");
+        }
+        "taken" => {
+            let serial = taken_over(number).revocation.serial;
+            let record = wait(store.revocation(&issuer(), &serial)).unwrap();
+            assert_eq!(history(record).len(), 1);
+        }
+        "blocked" => {
+            let own = key(number);
+            let found = wait(store.blocked_key(&own.public_key_sha256)).unwrap();
+            assert_eq!(found, Some(own), "lost {what} {number}");
+        }
+        "crl" => {
+            let scope = shard_crl(number).scope;
+            let last = wait(store.last_crls(&issuer(), scope)).unwrap().complete;
+            let last = last.unwrap_or_else(|| panic!("lost {what} {number}"));
+            assert!(last.number >= u64::from(number), "lost {what} {number}");
+        }
+        _ => return false,
+    }
+    true
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::certificates::{CertificateStore, rebuild};
+use crate::certificates::{CertificateStore, RevocationStore, rebuild};
 use crate::error::{Error, IndexFault};
 use crate::journal::verify;
 
@@ -85,6 +85,75 @@ fn a_write_torn_at_any_byte_is_cut_off_and_the_rest_kept() {
             "offset {offset}"
         );
     }
+}
+
+#[test]
+fn a_torn_revocation_block_or_crl_never_happened() {
+    type Write = fn(&Certificates);
+    let acts: [Write; 3] = [
+        |store| {
+            let reason = RevocationReason::Superseded;
+            wait(store.revoke(revocation(0, reason))).map(drop).unwrap();
+        },
+        |store| wait(store.block_key(block(9))).map(drop).unwrap(),
+        |store| wait(store.record_crl(crl(5, None))).unwrap(),
+    ];
+    for act in acts {
+        let directory = filled(1);
+        let store = open(directory.path());
+        act(&store);
+        store.close();
+        let path = segment(&directory, 1);
+        let whole = fs::read(&path).unwrap();
+        let starts = frame_starts(&whole);
+        let last = starts[1]..starts[2];
+        for offset in last.clone().step_by(5) {
+            let mut torn = whole.clone();
+            torn[offset..last.end].fill(0);
+            if torn == whole {
+                continue;
+            }
+            fs::write(&path, &torn).unwrap();
+            // An index that knows more than the journal is refused.
+            let ahead = Certificates::open(&config(directory.path()), StoreMetrics::default());
+            if offset == last.start {
+                assert!(matches!(ahead, Err(Error::Index { .. })), "{ahead:?}");
+            }
+            drop(ahead);
+            lose_index(&directory);
+            let store = open(directory.path());
+            let status = store.status();
+            assert_eq!((status.sequence, status.pending), (1, 1), "offset {offset}");
+            assert_eq!((status.revoked, status.blocked_keys), (0, 0));
+            let last = wait(store.last_crls(&issuer(), CrlScope::Whole)).unwrap();
+            assert_eq!(last.number(), None);
+            // Whoever asked was not answered and asks again.
+            act(&store);
+            store.close();
+            assert_eq!(verify(directory.path()).unwrap().frames, 2);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_revocation_is_not_served() {
+    let directory = filled(1);
+    let store = open(directory.path());
+    let reason = RevocationReason::Superseded;
+    wait(store.revoke(revocation(0, reason))).unwrap();
+    let path = segment(&directory, 1);
+    let mut bytes = fs::read(&path).unwrap();
+    let start = frame_starts(&bytes)[1];
+    bytes[start + 60] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let refused = wait(store.certificate(&serial(0)));
+    assert!(
+        matches!(refused, Err(Error::BrokenChain { .. })),
+        "{refused:?}"
+    );
+    // What counts is in the index, whose pages have their own checksums.
+    let listed = wait(store.revocations(&issuer(), None, 10)).unwrap();
+    assert!(listed[0].is_revoked());
 }
 
 #[test]

@@ -2,18 +2,25 @@
 
 mod acts;
 mod crash;
+mod crls;
 mod damage;
+mod keys;
+mod layout;
 mod model;
+mod revocations;
 mod space;
 
 use std::path::Path;
 
 use ::model::{
-    IdempotencyKey, Identity, IssuerId, PeerName, ProfileName, RequestId, Role, SerialNumber,
-    Timestamp,
+    IdempotencyKey, Identity, IssuerId, PeerName, ProfileName, RequestId, RevocationReason, Role,
+    SerialNumber, Timestamp,
 };
 
-use super::{Certificates, Idempotency, Intent};
+use super::{
+    BlockedKey, Certificates, CrlRecord, CrlScope, ForeignRevocation, Idempotency, Intent,
+    Revocation,
+};
 use crate::config::StoreConfig;
 use crate::metrics::StoreMetrics;
 
@@ -76,6 +83,69 @@ fn idempotency(key: u32, content: u8) -> Option<Idempotency> {
         scope: "service:acme/acme-1".to_owned(),
         fingerprint: [content; 32],
     })
+}
+
+/// Returns the issuer of every intent.
+fn issuer() -> IssuerId {
+    IssuerId::new("issuing").unwrap()
+}
+
+/// Returns a step of a revocation.
+fn revocation(number: u32, reason: RevocationReason) -> Revocation {
+    Revocation {
+        serial: serial(number),
+        reason,
+        revoked_at: at(100 + i64::from(reason.code())),
+        invalidity_date: (reason == RevocationReason::KeyCompromise).then(|| at(50)),
+        requester: Some(Identity {
+            role: Role::Operator,
+            name: PeerName::new("eve").unwrap(),
+        }),
+        request_id: RequestId::new(&format!("revoke-{number}")).unwrap(),
+        recorded_at: at(200),
+    }
+}
+
+/// Returns a step of a revocation taken over from elsewhere.
+fn foreign(number: u32, reason: RevocationReason) -> ForeignRevocation {
+    ForeignRevocation {
+        issuer: issuer(),
+        not_after: number.is_multiple_of(2).then(|| at(5_000)),
+        revocation: revocation(number, reason),
+    }
+}
+
+/// Returns a key to block.
+fn block(key: u8) -> BlockedKey {
+    BlockedKey {
+        public_key_sha256: [key; 32],
+        requester: None,
+        request_id: RequestId::new(&format!("block-{key}")).unwrap(),
+        recorded_at: at(300),
+    }
+}
+
+/// Returns a CRL; a delta if it has a base.
+fn crl(number: u64, base: Option<u64>) -> CrlRecord {
+    CrlRecord {
+        issuer: issuer(),
+        scope: CrlScope::Whole,
+        number,
+        base,
+        through: number,
+        entries: 7,
+        this_update: at(400),
+        next_update: at(500),
+        tbs_sha256: [number as u8; 32],
+        recorded_at: at(400),
+    }
+}
+
+/// Records an intent and its certificate.
+fn issue(store: &Certificates, number: u32) {
+    use super::CertificateStore;
+    wait(store.record_intent(intent(number))).unwrap();
+    wait(store.record_issued(&serial(number), certificate(number), at(1))).unwrap();
 }
 
 /// Returns the bytes that stand for a certificate.

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::tempdir;
 
 use super::*;
-use crate::certificates::CertificateStore;
+use crate::certificates::{CertificateStore, RevocationStore};
 use crate::error::{Error, Health};
 use crate::journal::verify;
 
@@ -33,6 +33,12 @@ fn below_the_reserve_nothing_is_begun_and_everything_finished() {
     wait(store.record_issued(&serial(1), certificate(1), at(1))).unwrap();
     assert_eq!(wait(store.certificate(&serial(2))).unwrap(), None);
     assert_eq!(store.status().sequence, 2);
+    // What protects others is recorded as long as there is any room.
+    let reason = RevocationReason::KeyCompromise;
+    wait(store.revoke(revocation(1, reason))).unwrap();
+    wait(store.block_key(block(1))).unwrap();
+    wait(store.record_crl(crl(1, None))).unwrap();
+    assert_eq!(store.status().sequence, 5);
 }
 
 /// Limits how large this process may make a file.
@@ -74,6 +80,19 @@ fn fill_and_recover(directory: &Path) {
     assert!(matches!(store.status().health, Health::NoSpace));
     assert_eq!(wait(store.certificate(&serial(begun))).unwrap(), None);
 
+    // Revocations take what room is left, but none of what intents need.
+    let reason = RevocationReason::KeyCompromise;
+    let mut revoked = 0;
+    let refused = loop {
+        match wait(store.import_revocation(foreign(1_000_000 + revoked, reason))) {
+            Ok(_) => revoked += 1,
+            Err(refused) => break refused,
+        }
+        assert!(revoked < 100_000, "never full");
+    };
+    assert!(matches!(refused, Error::NoSpace { .. }), "{refused:?}");
+    assert!(revoked > 10, "{revoked} revoked");
+
     // Signed already, whatever the disk says: each certificate still fits.
     for number in 0..begun {
         wait(store.record_issued(&serial(number), certificate(number), at(1))).unwrap();
@@ -92,7 +111,7 @@ fn fill_and_recover(directory: &Path) {
     assert!(store.status().segments > 1);
     store.close();
     let found = verify(directory).unwrap();
-    assert_eq!(found.frames, u64::from(2 * begun + 2000));
+    assert_eq!(found.frames, u64::from(2 * begun + revoked + 2000));
     println!("recovered");
 }
 

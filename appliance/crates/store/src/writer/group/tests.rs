@@ -4,13 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::RwLock;
 
-use model::{IssuerId, ProfileName, RequestId, SerialNumber, Timestamp};
+use model::{IssuerId, ProfileName, RequestId, RevocationReason, SerialNumber, Timestamp};
 use tempfile::tempdir;
 
 use super::super::open::assemble;
 use super::*;
 use crate::certificates::{
-    Act, CertificateLedger, CertificateStore, Certificates, Intent, Outcome,
+    Act, BlockedKey, CertificateLedger, CertificateStore, Certificates, CrlRecord, CrlScope,
+    Intent, Outcome, Revocation, RevocationAct,
 };
 use crate::config::StoreConfig;
 use crate::journal::verify;
@@ -159,4 +160,130 @@ fn one_group_may_begin_and_finish_the_same_thing() {
     assert_eq!(store.recovered().frames_replayed, 2);
     assert_eq!(store.status().issued, 1);
     assert_eq!(store.status().pending, 0);
+}
+
+/// Returns a step of the revocation of serial number 1, whose intent is record 1.
+fn revoke(reason: RevocationReason) -> Act {
+    Act::Revoke(Box::new(RevocationAct {
+        issuer: IssuerId::new("issuing").unwrap(),
+        record: Some(1),
+        not_after: None,
+        revocation: Revocation {
+            serial: serial(1),
+            reason,
+            revoked_at: Timestamp::UNIX_EPOCH,
+            invalidity_date: None,
+            requester: None,
+            request_id: RequestId::new("r").unwrap(),
+            recorded_at: Timestamp::UNIX_EPOCH,
+        },
+    }))
+}
+
+#[test]
+fn acts_of_one_group_see_each_other() {
+    use RevocationReason::{CertificateHold, RemoveFromCrl, Superseded};
+    let directory = tempdir().unwrap();
+    let mut engine = engine(directory.path());
+    let block = || {
+        Act::Block(Box::new(BlockedKey {
+            public_key_sha256: [0; 32],
+            requester: None,
+            request_id: RequestId::new("r").unwrap(),
+            recorded_at: Timestamp::UNIX_EPOCH,
+        }))
+    };
+    let foreign = |number, reason| match revoke(reason) {
+        Act::Revoke(mut act) => {
+            act.record = None;
+            act.revocation.serial = serial(number);
+            Act::Revoke(act)
+        }
+        other => other,
+    };
+    let crl = |number| {
+        Act::PlanCrl(Box::new(CrlRecord {
+            issuer: IssuerId::new("issuing").unwrap(),
+            scope: CrlScope::Whole,
+            number,
+            base: None,
+            through: 0,
+            entries: 0,
+            this_update: Timestamp::UNIX_EPOCH,
+            next_update: Timestamp::UNIX_EPOCH,
+            tbs_sha256: [0; 32],
+            recorded_at: Timestamp::UNIX_EPOCH,
+        }))
+    };
+    let acts = vec![
+        intend(1),
+        revoke(RemoveFromCrl),
+        revoke(CertificateHold),
+        revoke(RemoveFromCrl),
+        revoke(CertificateHold),
+        revoke(Superseded),
+        revoke(Superseded),
+        foreign(1, Superseded),
+        foreign(9, Superseded),
+        intend(9),
+        crl(2),
+        crl(2),
+        crl(3),
+        block(),
+        block(),
+        intend(2),
+    ];
+    let answers = run(&mut engine, acts);
+    assert!(
+        matches!(
+            answers[..],
+            [
+                Ok(Outcome::Done),
+                Err(Error::NotOnHold { .. }),
+                Ok(Outcome::Done),
+                Ok(Outcome::Done),
+                Ok(Outcome::Done),
+                Ok(Outcome::Done),
+                Ok(Outcome::Already),
+                Ok(Outcome::Known),
+                Ok(Outcome::Done),
+                Err(Error::SerialTaken { .. }),
+                Ok(Outcome::Done),
+                Err(Error::CrlNumberUsed { number: 2, last: 2 }),
+                Ok(Outcome::Done),
+                Ok(Outcome::Done),
+                Ok(Outcome::Already),
+                Err(Error::KeyBlocked { .. }),
+            ]
+        ),
+        "{answers:?}"
+    );
+    assert_eq!(engine.metrics.commits.get(), 1, "all in one group");
+    drop(engine);
+    let store = Certificates::open(&config(directory.path()), StoreMetrics::default()).unwrap();
+    // Never checkpointed, as after a crash: the index knew all steps already.
+    assert_eq!(store.recovered().frames_replayed, 9);
+    let status = store.status();
+    assert_eq!((status.revoked, status.blocked_keys), (2, 1));
+    assert_eq!(status.pending, 1);
+}
+
+#[test]
+fn what_a_full_disk_refuses_leaves_nothing_staged() {
+    let directory = tempdir().unwrap();
+    let mut engine = engine(directory.path());
+    run(&mut engine, vec![intend(1)]);
+    let real = engine.journal.append_to(device("/dev/full"));
+    let refused = run(&mut engine, vec![revoke(RevocationReason::Superseded)]);
+    assert!(
+        matches!(refused[..], [Err(Error::NoSpace { .. })]),
+        "{refused:?}"
+    );
+    engine.journal.append_to(real);
+    let hold = RevocationReason::CertificateHold;
+    let answers = run(&mut engine, vec![revoke(hold), revoke(hold)]);
+    assert!(
+        matches!(answers[..], [Ok(Outcome::Done), Ok(Outcome::Already)]),
+        "{answers:?}"
+    );
 }
