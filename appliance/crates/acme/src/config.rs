@@ -46,6 +46,9 @@ pub struct AcmeConfig {
     pub profiles: BTreeMap<ProfileName, ProfileOffer>,
     /// The profile of orders that name none.
     pub default_profile: ProfileName,
+    /// Files of other paths above the issuing authority, in PEM, its certificate
+    /// first: offered as alternate chains, in this order (RFC 8555, 7.4.2).
+    pub alternate_chains: Vec<PathBuf>,
     /// Renewal information.
     pub renewal: RenewalConfig,
     /// Validation of challenges.
@@ -221,6 +224,7 @@ impl Default for AcmeConfig {
                 },
             )]),
             default_profile,
+            alternate_chains: Vec::new(),
             renewal: RenewalConfig::default(),
             validation: ValidationConfig::default(),
             caa: CaaConfig::default(),
@@ -329,6 +333,8 @@ pub struct CheckedAcmeConfig {
     pub profiles: BTreeMap<ProfileName, CheckedProfileOffer>,
     /// The profile of orders that name none.
     pub default_profile: ProfileName,
+    /// Files of other paths above the issuing authority.
+    pub(crate) alternate_chains: Vec<PathBuf>,
     /// When clients are to ask for renewal information again.
     pub(crate) renewal_poll_after: Duration,
     /// Where the reason of an early renewal is told.
@@ -463,6 +469,7 @@ impl AcmeConfig {
                 })
                 .collect(),
             default_profile: self.default_profile.clone(),
+            alternate_chains: self.alternate_chains.clone(),
             renewal_poll_after: positive("renewal.poll_after", self.renewal.poll_after)?,
             explanation_url: self.renewal.explanation_url.clone(),
             validation: self.validation.check()?,

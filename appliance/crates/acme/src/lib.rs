@@ -4,8 +4,8 @@
 pub mod address;
 pub mod caa;
 mod config;
-mod http;
 pub mod finalize;
+mod http;
 pub mod jws;
 mod listen;
 mod metrics;
@@ -15,8 +15,8 @@ pub mod policy;
 pub mod problem;
 pub mod resolve;
 mod service;
-mod urls;
 pub mod state;
+mod urls;
 pub mod validate;
 mod wire;
 
@@ -28,8 +28,10 @@ pub use config::{
 pub use listen::AcmeService;
 pub use metrics::AcmeMetrics;
 pub use problem::{AcmeProblem, ErrorType, Occasion, Subproblem};
-pub use service::{Acme, AcmeParts, FinishOrder, OpenError, RevokeCertificate};
+pub use service::{Acme, AcmeParts, ChainError, OpenError};
 pub use urls::{ExternalUrl, InvalidExternalUrl, Resource};
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

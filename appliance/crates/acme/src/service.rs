@@ -2,6 +2,7 @@
 
 mod account;
 mod authorization;
+mod chains;
 mod finalize_order;
 pub(crate) mod operator;
 mod order;
@@ -14,23 +15,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use aws_lc_rs::rand;
 use mesh::CaClient;
-use model::acme::{ChallengeKind, Identifier, OrderId};
+use model::acme::{ChallengeKind, Identifier};
 use model::{Clock, ProfileName, Timestamp};
-use store::acme::{Account, AcmeError, AcmeStore, Authorization, Order};
+use store::acme::{Account, AcmeStore, Authorization, Order};
 use zeroize::Zeroizing;
 
-pub use revocation::RevokeCertificate;
+pub use chains::ChainError;
 
+use self::chains::AlternateChain;
 use self::refusal::store_problem;
 use self::renewal::KnownRevocations;
 use self::request::Context;
 use crate::caa::CaaChecker;
 use crate::config::CheckedAcmeConfig;
+use crate::finalize::Finalizer;
 use crate::metrics::AcmeMetrics;
 use crate::nonce::{NoRandomness, NonceRefused, Nonces};
 use crate::policy::{Policy, RateLimits, Requester};
@@ -39,18 +40,6 @@ use crate::urls::ExternalUrl;
 use crate::validate::scheduler::{Full, Scheduler};
 use crate::wire::answer::MetaObject;
 
-/// Has orders that are `processing` signed.
-#[async_trait]
-pub trait FinishOrder: Send + Sync + fmt::Debug {
-    /// Takes an order up and waits for its end, at most this long; then it goes on
-    /// by itself.
-    ///
-    /// # Errors
-    ///
-    /// As the store tells them.
-    async fn finish(&self, id: OrderId, patience: Duration) -> Result<Arc<Order>, AcmeError>;
-}
-
 /// What the service is made of.
 #[derive(Debug)]
 pub struct AcmeParts {
@@ -58,14 +47,12 @@ pub struct AcmeParts {
     pub config: CheckedAcmeConfig,
     /// Accounts, orders and authorizations.
     pub store: Arc<dyn AcmeStore>,
-    /// The CA, asked about certificates.
+    /// The CA, asked about certificates and to revoke them.
     pub ca: Arc<dyn CaClient>,
-    /// The CA, asked to revoke.
-    pub revoker: Arc<dyn RevokeCertificate>,
     /// Validates challenges.
     pub scheduler: Scheduler,
     /// Has orders signed.
-    pub finalizer: Arc<dyn FinishOrder>,
+    pub finalizer: Finalizer,
     /// Asks CAA again at finalize; none where CAA is switched off.
     pub caa: Option<CaaChecker>,
     /// Which names whom.
@@ -84,14 +71,12 @@ pub struct Acme {
     pub(crate) config: CheckedAcmeConfig,
     /// Accounts, orders and authorizations.
     pub(crate) store: Arc<dyn AcmeStore>,
-    /// The CA, asked about certificates.
+    /// The CA, asked about certificates and to revoke them.
     ca: Arc<dyn CaClient>,
-    /// The CA, asked to revoke.
-    revoker: Arc<dyn RevokeCertificate>,
     /// Validates challenges.
     scheduler: Arc<Scheduler>,
     /// Has orders signed.
-    finalizer: Arc<dyn FinishOrder>,
+    finalizer: Finalizer,
     /// Asks CAA again at finalize.
     caa: Option<CaaChecker>,
     /// Which names whom.
@@ -110,6 +95,8 @@ pub struct Acme {
     external_urls: OnceLock<Vec<ExternalUrl>>,
     /// What the CA said of certificates lately.
     revocations: KnownRevocations,
+    /// Other paths above the issuing authority.
+    alternates: Vec<Arc<AlternateChain>>,
 }
 
 /// Why the service cannot begin.
@@ -130,6 +117,14 @@ pub enum OpenError {
         /// The file.
         path: Box<Path>,
     },
+    /// An alternate chain that is none.
+    #[error("{path:?} is no alternate chain")]
+    AlternateChain {
+        /// The file.
+        path: Box<Path>,
+        /// Why.
+        source: ChainError,
+    },
     /// The system gave no randomness.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -146,7 +141,6 @@ impl Acme {
             config,
             store,
             ca,
-            revoker,
             scheduler,
             finalizer,
             caa,
@@ -160,13 +154,25 @@ impl Acme {
             .as_deref()
             .map(read_secret)
             .transpose()?;
+        let alternates = config
+            .alternate_chains
+            .iter()
+            .map(|path| {
+                let chain = AlternateChain::read(path);
+                chain
+                    .map(Arc::new)
+                    .map_err(|source| OpenError::AlternateChain {
+                        path: path.as_path().into(),
+                        source,
+                    })
+            })
+            .collect::<Result<_, _>>()?;
         let nonces = Nonces::new(secret.as_deref(), config.nonces, Arc::clone(&clock))?;
         Ok(Arc::new(Self {
             canonical_url: config.canonical_url(),
             config,
             store,
             ca,
-            revoker,
             scheduler: Arc::new(scheduler),
             finalizer,
             caa,
@@ -177,6 +183,7 @@ impl Acme {
             nonces,
             external_urls: OnceLock::new(),
             revocations: KnownRevocations::default(),
+            alternates,
         }))
     }
 
@@ -284,6 +291,11 @@ impl Acme {
             }
             (Some(_), None) | (None, _) => false,
         }
+    }
+
+    /// Returns an order's chains, the default one first.
+    pub(crate) fn chains_of(&self, order: &Order) -> Vec<Box<str>> {
+        chains::chains_of(order, &self.alternates)
     }
 
     /// Returns the directory's `meta`.

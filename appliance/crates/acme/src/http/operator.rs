@@ -6,7 +6,7 @@ use std::str::FromStr;
 use actix_web::http::header;
 use actix_web::web::{self, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use mesh::{JsonBody, Peer, Problem, ProblemType, RequestContext};
+use mesh::{JsonBody, Peer, Problem, ProblemType};
 use model::acme::{AccountEvent, AccountId, EabKeyId};
 use model::{RevocationReason, Role};
 use serde::Serialize;
@@ -238,7 +238,6 @@ async fn order(
 async fn revoke_order(
     listener: Data<Listener>,
     peer: Peer,
-    known: RequestContext,
     id: Path<String>,
     body: JsonBody<RevokeOrderCertificate>,
 ) -> Result<HttpResponse, Problem> {
@@ -247,10 +246,7 @@ async fn revoke_order(
         Some(text) => named(text)?,
         None => RevocationReason::Unspecified,
     };
-    let revoked = listener
-        .acme
-        .revoke_order(&named(&id)?, reason, &known.request_id)
-        .await;
+    let revoked = listener.acme.revoke_order(&named(&id)?, reason).await;
     let revoked = revoked.map_err(problem)?;
     Ok(json(&order_view(&revoked)))
 }

@@ -183,7 +183,7 @@ async fn perform(
         Call::Certificate => {
             let id = named(request, "id")?;
             let order = acme.certificate_of(context, &signed, &id, notes).await?;
-            certificate_answer(context, request, &order)
+            certificate_answer(listener, context, request, &order)
         }
         Call::NewAuthorization => {
             let authorization = acme.new_authorization(context, &signed, notes).await?;
@@ -303,6 +303,7 @@ fn order_answer(listener: &Listener, context: &Context, order: &Arc<Order>) -> A
 
 /// Hands out a chain and names the others (RFC 8555, 7.4.2).
 fn certificate_answer(
+    listener: &Listener,
     context: &Context,
     request: &HttpRequest,
     order: &Arc<Order>,
@@ -316,10 +317,7 @@ fn certificate_answer(
             .ok_or_else(no_chain)?,
         None => 0,
     };
-    let chains = order
-        .state
-        .certificate()
-        .map_or(&[][..], |certificate| certificate.chains_pem.as_slice());
+    let chains = listener.acme.chains_of(order);
     let chain = chains.get(wanted).ok_or_else(no_chain)?;
     let others = (0..chains.len()).filter(|number| *number != wanted);
     Ok(others.fold(Answer::chain(chain), |answer, number| {

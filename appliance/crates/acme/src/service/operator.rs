@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use mesh::wire::{RevokeRequest, RevokeTarget};
+use model::RevocationReason;
 use model::acme::{AccountEvent, AccountId, EabKeyId, OrderId};
-use model::{RequestId, RevocationReason};
 use pki::pem;
 use store::acme::{Account, AcmeError, EabKey, EabKeyState, Listing, MacKey, Order, OrderFilter};
 use zeroize::Zeroizing;
@@ -122,7 +123,6 @@ impl Acme {
         &self,
         id: &OrderId,
         reason: RevocationReason,
-        request_id: &RequestId,
     ) -> Result<Arc<Order>, OperatorRefusal> {
         let order = self.find_order(id).await?;
         let missing = || OperatorRefusal::Missing {
@@ -131,8 +131,14 @@ impl Acme {
         let certificate = order.state.certificate().ok_or_else(missing)?;
         let chain = certificate.chains_pem.first().ok_or_else(missing)?;
         let chain = pem::read_certificates(chain.as_bytes()).map_err(AcmeProblem::internal)?;
-        let leaf = chain.first().ok_or_else(missing)?;
-        self.revoker.revoke(leaf, reason, request_id).await?;
+        let leaf = chain.into_iter().next().ok_or_else(missing)?;
+        self.ca
+            .revoke(&RevokeRequest {
+                target: RevokeTarget::Certificate(leaf),
+                reason,
+                invalidity_date: None,
+            })
+            .await?;
         self.forget_renewal(&certificate.serial);
         Ok(order)
     }

@@ -1,11 +1,9 @@
 //! Revocation (RFC 8555, 7.6).
 
-use std::fmt;
-
-use async_trait::async_trait;
+use mesh::wire::{RevokeRequest as CaRequest, RevokeTarget};
 use mesh::{CaClientError, ProblemType};
+use model::RevocationReason;
 use model::acme::Identifier;
-use model::{RequestId, RevocationReason};
 use pki::certificate::Certificate;
 use pki::names::AlternativeName;
 use serde_json::Value;
@@ -17,22 +15,6 @@ use super::request::{Context, Notes, Signed, Signer};
 use crate::jws::base64url;
 use crate::problem::{AcmeProblem, ErrorType};
 use crate::wire::RevokeRequest;
-
-/// Has the CA revoke: CRL and OCSP are updated before it answers.
-#[async_trait]
-pub trait RevokeCertificate: Send + Sync + fmt::Debug {
-    /// Revokes one certificate.
-    ///
-    /// # Errors
-    ///
-    /// As the CA's client tells them.
-    async fn revoke(
-        &self,
-        certificate_der: &[u8],
-        reason: RevocationReason,
-        request_id: &RequestId,
-    ) -> Result<(), CaClientError>;
-}
 
 impl Acme {
     /// Revokes a certificate for who may (7.6).
@@ -72,8 +54,12 @@ impl Acme {
                 }
             }
         }
-        self.revoker
-            .revoke(&certificate_der, reason, &context.request_id)
+        self.ca
+            .revoke(&CaRequest {
+                target: RevokeTarget::Certificate(certificate_der),
+                reason,
+                invalidity_date: None,
+            })
             .await
             .map_err(revocation_problem)?;
         self.forget_renewal(certificate.serial());
@@ -153,12 +139,12 @@ fn read_reason(given: Option<&Value>) -> Result<RevocationReason, AcmeProblem> {
 /// States what the CA refused.
 fn revocation_problem(error: CaClientError) -> AcmeProblem {
     match error.problem_type() {
-        Some(ProblemType::SerialUnknown) => AcmeProblem::not_found(
-            "no certificate of this CA has this serial number, or it is another one",
-        ),
-        Some(kind) if kind.slug() == "already-revoked" => AcmeProblem::new(
+        Some(ProblemType::AlreadyRevoked) => AcmeProblem::new(
             ErrorType::AlreadyRevoked,
             "the certificate is revoked already",
+        ),
+        Some(ProblemType::SerialUnknown) => AcmeProblem::not_found(
+            "no certificate of this CA has this serial number, or it is another one",
         ),
         Some(_) | None if error.is_transient() => AcmeProblem::unavailable(
             "the CA cannot revoke now; ask again",

@@ -5,9 +5,14 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use mesh::wire::{
-    CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ProblemDocument, ProfileList,
+    CaStatus, CertificateFilter, CertificatePage, CertificateRecord, ImportOutcome, KeyRevocation,
+    ProblemDocument, ProfileList, RevocationFilter, RevocationImport, RevocationPage,
+    RevocationRecord, RevokeKeyRequest, RevokeRequest,
 };
-use mesh::{CaClient, CaClientError, ProblemType, SignRequest, SignedCertificate};
+use mesh::{
+    CaClient, CaClientError, CrlAnswer, CrlRequest, ProblemType, RevocationSource, SignRequest,
+    SignedCertificate,
+};
 use model::SerialNumber;
 use model::acme::Identifier;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
@@ -219,6 +224,35 @@ impl CaClient for TestCa {
     }
 
     async fn status(&self) -> Result<CaStatus, CaClientError> {
+        Err(unreachable())
+    }
+    async fn revoke(&self, _: &RevokeRequest) -> Result<RevocationRecord, CaClientError> {
+        Err(unreachable())
+    }
+
+    async fn revoke_key(&self, _: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError> {
+        Err(unreachable())
+    }
+
+    async fn revocations(&self, _: &RevocationFilter) -> Result<RevocationPage, CaClientError> {
+        Err(unreachable())
+    }
+
+    async fn import_revocations(
+        &self,
+        _: &RevocationImport,
+    ) -> Result<ImportOutcome, CaClientError> {
+        Err(unreachable())
+    }
+}
+
+#[async_trait]
+impl RevocationSource for TestCa {
+    async fn crl(&self, _: CrlRequest) -> Result<CrlAnswer, CaClientError> {
+        Err(unreachable())
+    }
+
+    async fn ocsp(&self, _: Vec<u8>) -> Result<Vec<u8>, CaClientError> {
         Err(unreachable())
     }
 }
