@@ -1,6 +1,8 @@
 //! The ACME store against real directories.
 
 mod acts;
+mod crash;
+mod model;
 mod retention;
 
 use std::path::Path;
