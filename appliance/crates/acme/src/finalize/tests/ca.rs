@@ -226,6 +226,7 @@ impl CaClient for TestCa {
     async fn status(&self) -> Result<CaStatus, CaClientError> {
         Err(unreachable())
     }
+
     async fn revoke(&self, _: &RevokeRequest) -> Result<RevocationRecord, CaClientError> {
         Err(unreachable())
     }
