@@ -231,3 +231,6 @@ fn optional_time(microsecond: Option<i64>) -> Option<Option<Timestamp>> {
         None => Some(None),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ fn open(directory: &Path) -> AcmeRecords {
 }
 
 /// Returns a time.
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
 }
 
@@ -60,17 +60,17 @@ fn octets(number: u32) -> [u8; 10] {
 }
 
 /// Returns an account's name.
-fn account_id(number: u32) -> AccountId {
+pub(crate) fn account_id(number: u32) -> AccountId {
     AccountId::new(at(0), octets(number))
 }
 
 /// Returns an order's name.
-fn order_id(number: u32) -> OrderId {
+pub(crate) fn order_id(number: u32) -> OrderId {
     OrderId::new(at(0), octets(number))
 }
 
 /// Returns the name of an order's authorization.
-fn authorization_id(order: u32, position: u8) -> AuthorizationId {
+pub(crate) fn authorization_id(order: u32, position: u8) -> AuthorizationId {
     let mut octets = octets(order);
     octets[9] = position;
     AuthorizationId::new(at(0), octets)
@@ -111,7 +111,7 @@ fn new_account(number: u32) -> NewAccount {
 }
 
 /// Returns an EAB key.
-fn eab_key(name: &str) -> EabKey {
+pub(crate) fn eab_key(name: &str) -> EabKey {
     EabKey {
         id: EabKeyId::new(name).unwrap(),
         secret: MacKey::new([7; 32]),
@@ -124,7 +124,7 @@ fn eab_key(name: &str) -> EabKey {
 }
 
 /// Returns a name that belongs to an order.
-fn name(order: u32, position: u8) -> Identifier {
+pub(crate) fn name(order: u32, position: u8) -> Identifier {
     Identifier::dns(&format!("n{position}.order-{order}.example")).unwrap()
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn order(number: u32) -> Order {
 }
 
 /// Returns a finalization.
-fn finalization(content: u8, second: i64) -> Finalization {
+pub(crate) fn finalization(content: u8, second: i64) -> Finalization {
     Finalization {
         csr_der: vec![content; 300],
         csr_sha256: [content; 32],
@@ -196,7 +196,7 @@ fn serial(number: u32) -> SerialNumber {
 }
 
 /// Returns how renewal information names a certificate.
-fn certificate_id(number: u32) -> CertificateId {
+pub(crate) fn certificate_id(number: u32) -> CertificateId {
     CertificateId {
         issuer_key_id: [9; 20].into(),
         serial: serial(number),
@@ -204,7 +204,7 @@ fn certificate_id(number: u32) -> CertificateId {
 }
 
 /// Returns the certificate of an order finalized with `content`.
-fn certificate(number: u32, content: u8, second: i64) -> IssuedCertificate {
+pub(crate) fn certificate(number: u32, content: u8, second: i64) -> IssuedCertificate {
     IssuedCertificate {
         csr_sha256: [content; 32],
         serial: serial(number),
