@@ -2,6 +2,11 @@
 //! and other servers are tested (Debian's package `pebble`): its DNS, its HTTP-01
 //! and its TLS-ALPN-01 answers are not of our making.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what helpers of tests meet ends the test"
+)]
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
