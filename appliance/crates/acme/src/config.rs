@@ -372,6 +372,15 @@ pub(crate) struct Torture {
 }
 
 impl CheckedAcmeConfig {
+    /// Returns the CA's name of each profile by the one that clients use.
+    #[must_use]
+    pub fn ca_profiles(&self) -> BTreeMap<ProfileName, ProfileName> {
+        self.profiles
+            .iter()
+            .map(|(name, offer)| (name.clone(), offer.ca_profile.clone()))
+            .collect()
+    }
+
     /// Returns the URL that accounts have in CAA records (RFC 8657, 3): that of
     /// the open listener, or of the other where it is off.
     #[must_use]

@@ -19,14 +19,14 @@ mod metrics;
 mod pace;
 mod verdict;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use mesh::{CaClient, SignRequest};
 use model::acme::{Failure, Finalization, IssuedCertificate, OrderId, OrderState};
-use model::{Clock, IdempotencyKey};
+use model::{Clock, IdempotencyKey, ProfileName};
 use store::acme::{AcmeError, AcmeStore, Order};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
@@ -53,6 +53,9 @@ pub struct FinalizeSettings {
     pub first_pause: Duration,
     /// Longest pause while the CA is away.
     pub longest_pause: Duration,
+    /// The CA's name of a profile by the one that clients use; others go as they
+    /// are.
+    pub profiles: BTreeMap<ProfileName, ProfileName>,
 }
 
 impl Default for FinalizeSettings {
@@ -62,6 +65,7 @@ impl Default for FinalizeSettings {
             workers: 64,
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(30),
+            profiles: BTreeMap::new(),
         }
     }
 }
@@ -98,6 +102,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// Counts.
     metrics: FinalizeMetrics,
+    /// The CA's names of profiles.
+    profiles: BTreeMap<ProfileName, ProfileName>,
     /// Holds the workers back while the CA is away.
     pace: Pace,
     /// What is to be done.
@@ -156,6 +162,7 @@ impl Finalizer {
                 metrics.away.clone(),
             ),
             metrics,
+            profiles: settings.profiles.clone(),
             queue: Mutex::default(),
             wake: Notify::new(),
         });
@@ -333,7 +340,12 @@ impl Shared {
         finalization: &Finalization,
     ) -> Result<IssuedCertificate, Verdict> {
         let turn = self.pace.turn().await;
-        let request = sign_request(order, finalization).map_err(Verdict::Final)?;
+        let mut request = sign_request(order, finalization).map_err(Verdict::Final)?;
+        let renamed = request
+            .profile
+            .as_ref()
+            .and_then(|name| self.profiles.get(name));
+        request.profile = renamed.cloned().or(request.profile);
         let began = Instant::now();
         let signed = match self.ca.sign(request).await {
             Ok(signed) => signed,

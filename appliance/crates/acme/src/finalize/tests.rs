@@ -79,6 +79,7 @@ impl Bench {
             workers: 4,
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_millis(4),
+            ..FinalizeSettings::default()
         };
         let finalizer = Finalizer::start(
             Arc::clone(&store) as Arc<dyn AcmeStore>,

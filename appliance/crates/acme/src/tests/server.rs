@@ -159,10 +159,7 @@ impl TestServer {
             min_free_mib: 0,
             ..StoreConfig::at(directory.path().join("acme"))
         };
-        let store: Arc<dyn AcmeStore> = Arc::new(
-            AcmeRecords::open(&store_config, StoreMetrics::default(), Retention::default())
-                .unwrap(),
-        );
+        let store = open_store(&store_config).await;
         let limits = Arc::new(RateLimits::new(config.rate_limits.clone()));
         let mut scheduling = config.validation.limits().clone();
         scheduling.retry_pause = Duration::from_millis(1);
@@ -181,6 +178,7 @@ impl TestServer {
         let settings = FinalizeSettings {
             first_pause: Duration::from_millis(5),
             longest_pause: Duration::from_millis(20),
+            profiles: config.ca_profiles(),
             ..FinalizeSettings::default()
         };
         let finalizer = Finalizer::start(
@@ -270,6 +268,24 @@ impl TestServer {
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text
     }
+}
+
+/// Opens the records, once whoever had them before has let them go.
+async fn open_store(config: &StoreConfig) -> Arc<dyn AcmeStore> {
+    let opening = async {
+        loop {
+            match AcmeRecords::open(config, StoreMetrics::default(), Retention::default()) {
+                Ok(store) => return Arc::new(store) as Arc<dyn AcmeStore>,
+                Err(store::Error::Locked { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), opening)
+        .await
+        .unwrap()
 }
 
 /// Certifies an identity.
