@@ -60,7 +60,8 @@ pub(super) fn read(
     let wanted: BTreeSet<&Identifier> = order.identifiers.iter().collect();
     let found: Option<BTreeSet<Identifier>> =
         leaf.extensions().names.iter().map(identifier).collect();
-    if !found.is_some_and(|found| found.iter().collect::<BTreeSet<_>>() == wanted) {
+    let found = found.ok_or(Unusable::Names)?;
+    if found.iter().collect::<BTreeSet<_>>() != wanted {
         return Err(Unusable::Names);
     }
     let issuer_key_id = leaf.extensions().authority_key_identifier.clone();
