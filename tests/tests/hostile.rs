@@ -187,6 +187,26 @@ mod tests {
     }
 
     #[test]
+    fn no_signed_request_makes_its_reader_panic() {
+        let seeds = [
+            include_str!("../fuzz/seeds/jws/es256.json"),
+            include_str!("../fuzz/seeds/jws/es384.json"),
+            include_str!("../fuzz/seeds/jws/eddsa.json"),
+            include_str!("../fuzz/seeds/jws/rs256.json"),
+            include_str!("../fuzz/seeds/jws/key-change.json"),
+            include_str!("../fuzz/seeds/jws/binding.json"),
+        ];
+        for seed in seeds {
+            let jws = acme::jws::Jws::parse(seed.as_bytes()).unwrap();
+            if let acme::jws::KeyReference::Jwk(jwk) = jws.key() {
+                let key = acme::jws::AccountKey::from_jwk(jwk, &Default::default()).unwrap();
+                jws.verify(&key).unwrap();
+            }
+        }
+        run("jws", &seeds.map(|seed| seed.as_bytes().to_vec()));
+    }
+
+    #[test]
     fn no_certificate_and_no_journal_make_their_parsers_panic() {
         let mut ca = Builder::on_files().start().unwrap();
         let mut certificates = Vec::new();

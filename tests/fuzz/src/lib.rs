@@ -8,7 +8,7 @@
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("csr", csr),
     ("certificate", certificate),
     ("pem", pem),
@@ -16,6 +16,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("journal", journal),
     ("caa", caa),
     ("tls_alpn", tls_alpn),
+    ("jws", jws),
 ];
 
 /// Reads a certificate request (RFC 2986).
@@ -36,6 +37,34 @@ pub fn certificate(bytes: &[u8]) {
         let _facts = certificate.facts();
         let _verified = certificate.verify_signed_by(certificate.public_key());
     }
+}
+
+/// Reads and verifies a signed request (RFC 7515, RFC 8555, 6.2), as the outer one, as a
+/// binding and as the inner one of a key change.
+pub fn jws(bytes: &[u8]) {
+    use acme::jws::{AccountKey, BindingRequest, FlattenedJws, Jws, KeyChange, KeyReference};
+    let policy = pki::key_check::KeyPolicy::default();
+    let Ok(jws) = Jws::parse(bytes) else {
+        return;
+    };
+    let _named = (jws.algorithm(), jws.nonce());
+    if let KeyReference::Jwk(jwk) = jws.key()
+        && let Ok(key) = AccountKey::from_jwk(jwk, &policy)
+    {
+        assert_eq!(
+            AccountKey::from_stored(key.jwk_json()).as_ref(),
+            Ok(&key),
+            "a key that is kept is the same"
+        );
+        let _verified = jws.verify(&key);
+        let _change = KeyChange::verify(jws.payload(), jws.url(), |_| true, &key, &policy);
+        if let Ok(flattened) = serde_json::from_slice::<FlattenedJws>(bytes)
+            && let Ok(binding) = BindingRequest::parse(flattened, jws.url())
+        {
+            let _bound = binding.verify(b"secret", &key);
+        }
+    }
+    let _inner = Jws::parse(jws.payload());
 }
 
 /// Reads requests, certificates and public keys in PEM (RFC 7468).
