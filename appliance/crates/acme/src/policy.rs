@@ -164,8 +164,21 @@ impl Policy {
             .collect()
     }
 
+    /// Tells whether there is a rule of the name, for EAB keys to refer to.
+    #[must_use]
+    pub fn has_rule(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| *rule.name == *name)
+    }
+
     /// Returns the rules that apply to an account; the default if no other does.
     fn rules_of(&self, requester: &Requester<'_>) -> Vec<&Rule> {
+        // Whoever was given a narrow rule does not get the default when it goes.
+        if requester
+            .eab_policy
+            .is_some_and(|name| !self.has_rule(name))
+        {
+            return Vec::new();
+        }
         let named: Vec<_> = self
             .rules
             .iter()

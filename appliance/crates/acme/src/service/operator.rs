@@ -179,6 +179,14 @@ impl Acme {
                 detail: format!("it has at most {MAX_LABEL} characters"),
             });
         }
+        if let Some(policy) = &new.policy
+            && !self.policy.has_rule(policy)
+        {
+            return Err(OperatorRefusal::Malformed {
+                what: "policy",
+                detail: format!("`[acme.policy.rules]` has no {policy:?}"),
+            });
+        }
         let secret = Zeroizing::new(draw::<SECRET_LEN>()?);
         let shown = Zeroizing::new(base64url::encode(secret.as_slice()));
         let key = EabKey {

@@ -196,6 +196,10 @@ async fn eab_secrets_are_shown_once() {
         .post("/operator/eab", json!({"id": "two words"}))
         .await;
     assert_eq!(kind(&odd), "malformed-request");
+    let ruled = operator
+        .post("/operator/eab", json!({"policy": "nobody"}))
+        .await;
+    assert_eq!(kind(&ruled), "malformed-request");
     let unknown = operator.post("/operator/eab", json!({"surprise": 1})).await;
     assert_eq!(unknown.status, 400);
     let revoked = operator
@@ -246,4 +250,30 @@ async fn the_mesh_listener_knows_its_clients_and_serves_the_same_state() {
     client.base = server.mesh.clone();
     let reply = client.plain(Method::GET, &client.url("/directory")).await;
     assert_eq!(kind(&reply), "client-certificate-required");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_eab_key_brings_its_policy_and_not_the_default_once_that_is_gone() {
+    let server = TestServer::start("[policy.rules.team-a]\nsuffixes = [\"a.example\"]").await;
+    let operator = Operator::new(&server);
+    let (kid, secret) = operator.eab(json!({"policy": "team-a"})).await;
+    let client = Client::stranger(&server);
+    let url = client.url("/acme/new-account");
+    let bound = crate::testing::binding(&kid, &secret, &url, &client.key.jwk());
+    let mut client = client
+        .register(json!({ "externalAccountBinding": bound }))
+        .await;
+    client.new_order(&["www.a.example"]).await.good(201);
+    client
+        .new_order(&["www.b.example"])
+        .await
+        .problem(400, "rejectedIdentifier");
+    let path = client.kid.as_deref().unwrap().replace(&client.base, "");
+    let (directory, authority) = (server.directory.clone(), server.authority.clone());
+    server.stop().await;
+    let server = TestServer::start_on("", directory, authority, Default::default()).await;
+    client.base = server.open.clone();
+    client.kid = Some(client.url(&path));
+    let refused = client.new_order(&["www.c.example"]).await;
+    refused.problem(400, "invalidProfile");
 }
