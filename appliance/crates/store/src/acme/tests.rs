@@ -1,5 +1,6 @@
 //! The ACME store against real directories.
 
+mod accounts;
 mod acts;
 mod crash;
 mod model;
