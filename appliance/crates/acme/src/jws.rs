@@ -2,7 +2,7 @@
 //! as ACME narrows it (RFC 8555, 6.2).
 //!
 //! [`Jws::parse`] reads the envelope and its protected header, so that the log
-//! can tell what came; [`Jws::verify`] then holds it to a key, [`Jws::verify_mac`]
+//! can tell what came; [`Jws::verify`] then holds it to a key, [`BindingRequest`]
 //! an external account binding to its secret. Payloads are to be used after one
 //! of the two alone.
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use pki::key_check::{self, KeyPolicy, WeakKey};
-use pki::public_key::{InvalidPublicKey, PublicKey};
+use pki::public_key::{InvalidPublicKey, KeyType, PublicKey};
 use serde::Deserialize;
 
 use super::algorithm::SigningAlgorithm;
@@ -50,6 +50,25 @@ pub struct Jwk {
 pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
+    /// Returns the thumbprint that a key would have as an account's; none for
+    /// kinds that no account has.
+    #[must_use]
+    pub fn of_public_key(key: &PublicKey) -> Option<Self> {
+        let octets = key.key_octets();
+        let canonical = match key.key_type() {
+            // SEC 1, 2.3.3: 04, then both coordinates.
+            KeyType::P256 => elliptic_jwk("P-256", octets.get(1..33)?, octets.get(33..)?),
+            KeyType::P384 => elliptic_jwk("P-384", octets.get(1..49)?, octets.get(49..)?),
+            KeyType::Ed25519 => edwards_jwk(octets),
+            KeyType::Rsa { .. } => {
+                let numbers = key.rsa_numbers()?;
+                rsa_jwk(numbers.modulus, numbers.exponent)
+            }
+            KeyType::P521 => return None,
+        };
+        Some(thumbprint(&canonical))
+    }
+
     /// Takes a thumbprint that was kept.
     #[must_use]
     pub const fn from_bytes(octets: [u8; 32]) -> Self {
@@ -281,21 +300,14 @@ fn elliptic(
     let rule = "as many octets in base64url as the curve's field has";
     let x = member(&jwk.x, "x", Some(len), rule)?;
     let y = member(&jwk.y, "y", Some(len), rule)?;
-    let canonical = format!(
-        r#"{{"crv":"{curve}","kty":"EC","x":"{}","y":"{}"}}"#,
-        base64url::encode(&x),
-        base64url::encode(&y)
-    );
+    let canonical = elliptic_jwk(curve, &x, &y);
     Ok(([prefix, &x, &y].concat(), canonical))
 }
 
 /// Returns SubjectPublicKeyInfo and canonical JWK of an Ed25519 key.
 fn edwards(jwk: &Jwk) -> Result<(Vec<u8>, String), JwkError> {
     let x = member(&jwk.x, "x", Some(32), "32 octets in base64url")?;
-    let canonical = format!(
-        r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#,
-        base64url::encode(&x)
-    );
+    let canonical = edwards_jwk(&x);
     Ok(([&SPKI_ED25519, x.as_slice()].concat(), canonical))
 }
 
@@ -311,15 +323,37 @@ fn rsa(jwk: &Jwk) -> Result<(Vec<u8>, String), JwkError> {
     };
     let n = number(&jwk.n, "n")?;
     let e = number(&jwk.e, "e")?;
-    let canonical = format!(
-        r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
-        base64url::encode(&e),
-        base64url::encode(&n)
-    );
+    let canonical = rsa_jwk(&n, &e);
     // RFC 8017, A.1.1: RSAPublicKey ::= SEQUENCE { modulus, publicExponent }.
     let key = tlv(0x30, &[&integer(&n), &integer(&e)]);
     let spki = tlv(0x30, &[&RSA_ALGORITHM, &tlv(0x03, &[&[0], &key])]);
     Ok((spki, canonical))
+}
+
+/// Writes the canonical JWK of an EC key (RFC 7638, 3.2).
+fn elliptic_jwk(curve: &str, x: &[u8], y: &[u8]) -> String {
+    format!(
+        r#"{{"crv":"{curve}","kty":"EC","x":"{}","y":"{}"}}"#,
+        base64url::encode(x),
+        base64url::encode(y)
+    )
+}
+
+/// Writes the canonical JWK of an Ed25519 key (RFC 8037, 2).
+fn edwards_jwk(x: &[u8]) -> String {
+    format!(
+        r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#,
+        base64url::encode(x)
+    )
+}
+
+/// Writes the canonical JWK of an RSA key (RFC 7638, 3.2).
+fn rsa_jwk(n: &[u8], e: &[u8]) -> String {
+    format!(
+        r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
+        base64url::encode(e),
+        base64url::encode(n)
+    )
 }
 
 /// Decodes a member.

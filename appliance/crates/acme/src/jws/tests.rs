@@ -276,6 +276,10 @@ fn kept_keys_are_what_they_were() {
         let account = key_of(&key.jwk()).unwrap();
         let kept = AccountKey::from_stored(account.jwk_json()).unwrap();
         assert_eq!(kept, account);
+        assert_eq!(
+            Thumbprint::of_public_key(account.public_key()),
+            Some(account.thumbprint())
+        );
     }
 }
 

@@ -10,13 +10,14 @@ use pki::csr::{CheckedCsr, CsrError, CsrLimits};
 use pki::key_check::KeyPolicy;
 use pki::name::AttributeType;
 use pki::names::AlternativeName;
+use pki::public_key::PublicKey;
 use store::acme::{FinalizeOutcome, Order};
 
 use super::Acme;
 use super::order::about;
 use super::refusal::store_problem;
 use super::request::{Context, Notes, Signed};
-use crate::jws::{AccountKey, base64url};
+use crate::jws::{AccountKey, Thumbprint, base64url};
 use crate::problem::{AcmeProblem, ErrorType, Subproblem};
 use crate::wire::FinalizeRequest;
 
@@ -45,7 +46,8 @@ impl Acme {
         }
         let csr_sha256 = sha256(&csr_der);
         if let OrderState::Ready = order.state {
-            check_csr(&csr_der, &order, key)?;
+            let csr = check_csr(&csr_der, &order, key)?;
+            self.check_certified_key(csr.public_key()).await?;
             self.confirm_caa(context, &order).await?;
         }
         let finalization = Finalization {
@@ -100,6 +102,19 @@ impl Acme {
         }
     }
 
+    /// Refuses keys of other accounts.
+    async fn check_certified_key(&self, key: &PublicKey) -> Result<(), AcmeProblem> {
+        let Some(thumbprint) = Thumbprint::of_public_key(key) else {
+            return Ok(());
+        };
+        let account = self.store.account_by_key(thumbprint.as_bytes()).await;
+        // RFC 8555, 11.1: no public key of any known account.
+        match account.map_err(store_problem)? {
+            Some(_) => Err(AcmeProblem::new(ErrorType::BadCsr, ACCOUNT_KEY)),
+            None => Ok(()),
+        }
+    }
+
     /// Asks CAA again where the validations are old (RFC 8659, 3; RFC 8657).
     async fn confirm_caa(&self, context: &Context, order: &Order) -> Result<(), AcmeProblem> {
         let (Some(caa), Some(url)) = (&self.caa, &self.canonical_url) else {
@@ -148,8 +163,16 @@ fn not_ready(order: &Order) -> AcmeProblem {
     )
 }
 
+/// What is said of a request for an account's key.
+const ACCOUNT_KEY: &str = "the request is for an account's key; make a key of its own for the \
+     certificate (RFC 8555, 11.1)";
+
 /// Holds a certificate request to its order (7.4, 11.1).
-fn check_csr(csr_der: &[u8], order: &Order, account: &AccountKey) -> Result<(), AcmeProblem> {
+fn check_csr(
+    csr_der: &[u8],
+    order: &Order,
+    account: &AccountKey,
+) -> Result<CheckedCsr, AcmeProblem> {
     let bad = |detail: String| AcmeProblem::new(ErrorType::BadCsr, detail);
     let limits = CsrLimits {
         max_names: order.identifiers.len().max(1) + 1,
@@ -164,9 +187,7 @@ fn check_csr(csr_der: &[u8], order: &Order, account: &AccountKey) -> Result<(), 
     };
     // RFC 8555, 11.1: the account's key must not be certified.
     if csr.public_key().spki_der() == account.spki_der() {
-        return Err(bad(
-            "the request is for the account's own key; make a key of its own for the certificate (RFC 8555, 11.1)".to_owned(),
-        ));
+        return Err(bad(ACCOUNT_KEY.to_owned()));
     }
     if csr.asks_for_ca() {
         return Err(bad("the request asks for a CA certificate".to_owned()));
@@ -221,7 +242,7 @@ fn check_csr(csr_der: &[u8], order: &Order, account: &AccountKey) -> Result<(), 
             list(&named, &ordered),
         )));
     }
-    Ok(())
+    Ok(csr)
 }
 
 /// Returns SHA-256.

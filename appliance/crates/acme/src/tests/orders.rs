@@ -388,6 +388,7 @@ async fn requests_for_certificates_are_held_to_their_order() {
     let client = Client::account(&server).await;
     let names = ["a.example", "b.example"];
     let (_, order) = client.authorize(&names).await;
+    let other = Client::account(&server).await;
     let key = TestKey::es256();
     let [_, _, _, rsa] = TestKey::all();
     let mut damaged = csr(&key, &names);
@@ -407,6 +408,7 @@ async fn requests_for_certificates_are_held_to_their_order() {
             csr_of(&key, &names, Some("c.example")),
         ),
         ("the account's key", csr(&client.key, &names)),
+        ("another account's key", csr(&other.key, &names)),
         ("a bad signature", damaged),
         ("no request", b"nonsense".to_vec()),
     ] {
