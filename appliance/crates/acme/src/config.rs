@@ -400,8 +400,8 @@ impl AcmeConfig {
     ///
     /// The first key that cannot be worked with, and why.
     pub fn check(&self) -> Result<CheckedAcmeConfig, ConfigError> {
-        let open = self.open.check("open")?;
-        let mesh = self.mesh.check("mesh")?;
+        let open = self.open.check("open", listener::OPEN_PORT)?;
+        let mesh = self.mesh.check("mesh", listener::MESH_PORT)?;
         if open.is_none() && mesh.is_none() {
             return Err(ConfigError::NoListener);
         }

@@ -16,8 +16,10 @@ pub struct AcmeListenerConfig {
     /// Whether it is there.
     #[serde(default = "enabled")]
     pub enabled: bool,
-    /// The address; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// The address; port 0 takes a free one. Absent, loopback: port 8445 for the
+    /// open listener, 8444 for the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
     /// The URL by which clients reach it, `https://HOST[:PORT][/PREFIX]`; the
     /// address it listens on where absent. A proxy takes the prefix off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +36,12 @@ pub struct AcmeListenerConfig {
     pub limits: ListenerLimits,
 }
 
+/// The port of the listener for stock clients.
+pub(super) const OPEN_PORT: u16 = 8445;
+
+/// The port of the listener for clients with certificates.
+pub(super) const MESH_PORT: u16 = 8444;
+
 /// Says that a listener is there unless it is switched off.
 const fn enabled() -> bool {
     true
@@ -42,19 +50,19 @@ const fn enabled() -> bool {
 impl AcmeListenerConfig {
     /// The listener for stock clients.
     pub(super) fn open() -> Self {
-        Self::on(8445)
+        Self::on(OPEN_PORT)
     }
 
     /// The listener for clients with certificates.
     pub(super) fn mesh() -> Self {
-        Self::on(8444)
+        Self::on(MESH_PORT)
     }
 
     /// A listener on loopback.
     fn on(port: u16) -> Self {
         Self {
             enabled: true,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
             external_url: None,
             external_account_required: false,
             trusted_proxies: Vec::new(),
@@ -66,6 +74,7 @@ impl AcmeListenerConfig {
     pub(super) fn check(
         &self,
         listener: &'static str,
+        port: u16,
     ) -> Result<Option<CheckedListener>, ConfigError> {
         if !self.enabled {
             return Ok(None);
@@ -81,7 +90,9 @@ impl AcmeListenerConfig {
             .map_err(|source| ConfigError::ExternalUrl { listener, source })?;
         Ok(Some(CheckedListener {
             listener: ListenerConfig {
-                listen: self.listen,
+                listen: self
+                    .listen
+                    .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
                 limits: self.limits.clone(),
             },
             external_url,

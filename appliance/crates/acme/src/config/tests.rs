@@ -43,6 +43,14 @@ fn what_cannot_work_is_refused_by_name() {
 }
 
 #[test]
+fn a_listener_keeps_its_port_whatever_else_is_written_of_it() {
+    let text = "[open]\nexternal_url = \"https://a.example\"\n[mesh]\nenabled = true";
+    let checked = read(text).check().unwrap();
+    let port = |listener: Option<CheckedListener>| listener.unwrap().listener.listen.port();
+    assert_eq!((port(checked.open), port(checked.mesh)), (8445, 8444));
+}
+
+#[test]
 fn unknown_keys_are_refused() {
     assert!(toml::from_str::<AcmeConfig>("surprise = 1").is_err());
     assert!(toml::from_str::<AcmeConfig>("[orders]\nlifetimes = \"1h\"").is_err());

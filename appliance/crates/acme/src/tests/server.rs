@@ -125,7 +125,7 @@ pub(super) struct TestServer {
 fn config(text: &str) -> AcmeConfig {
     let mut config: AcmeConfig = toml::from_str(text).unwrap();
     for listener in [&mut config.open, &mut config.mesh] {
-        listener.listen.set_port(0);
+        listener.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         listener.limits.workers = 2;
         // Clients here keep their connections to the end.
         listener.limits.shutdown_grace = Duration::from_secs(1);
