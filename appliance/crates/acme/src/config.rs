@@ -1,16 +1,20 @@
 //! `[acme]`: the configuration as written, and as checked.
 
 mod listener;
+mod service;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use mesh::revocation::{InvalidRevocationConfig, RevocationConfig};
+use mesh::stapling::StaplingConfig;
 use model::ProfileName;
 use serde::{Deserialize, Serialize};
 
 pub use listener::{AcmeListenerConfig, CheckedListener};
+pub use service::{CheckedService, ServiceConfig};
 
 use crate::caa::{CaaConfig, CheckedCaa, InvalidCaaConfig};
 use crate::nonce::NonceLimits;
@@ -26,6 +30,12 @@ use crate::validate::{CheckedValidation, InvalidValidationConfig, ValidationConf
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AcmeConfig {
+    /// Who the service is, where its keys are, and which CA signs for it.
+    pub service: ServiceConfig,
+    /// How it learns which clients no longer count.
+    pub revocation: RevocationConfig,
+    /// How the OCSP response is kept fresh that both listeners staple.
+    pub stapling: StaplingConfig,
     /// The listener for stock clients, without client certificates.
     pub open: AcmeListenerConfig,
     /// The listener for clients with certificates of this installation.
@@ -209,6 +219,9 @@ impl Default for AcmeConfig {
         let default_profile = ProfileName::new("tls-server")
             .unwrap_or_else(|_| unreachable!("the default is a profile's name"));
         Self {
+            service: ServiceConfig::default(),
+            revocation: RevocationConfig::default(),
+            stapling: StaplingConfig::default(),
             open: AcmeListenerConfig::open(),
             mesh: AcmeListenerConfig::mesh(),
             terms_of_service: None,
@@ -255,6 +268,15 @@ pub enum ConfigError {
         /// Why.
         source: InvalidExternalUrl,
     },
+    /// How revocations are followed.
+    #[error("`revocation`: {0}")]
+    Revocation(#[from] InvalidRevocationConfig),
+    /// A server name that is none.
+    #[error("`service.server_names`: {given:?} is neither a DNS name nor an IP address")]
+    ServerName {
+        /// The text given, cut at 80 characters.
+        given: String,
+    },
     /// No listener at all.
     #[error("both `open` and `mesh` are switched off: nobody could reach the service")]
     NoListener,
@@ -297,6 +319,12 @@ pub enum ConfigError {
 /// `[acme]`, found sound.
 #[derive(Debug, Clone)]
 pub struct CheckedAcmeConfig {
+    /// Who the service is, where its keys are, and which CA signs for it.
+    pub service: CheckedService,
+    /// How it learns which clients no longer count.
+    pub revocation: RevocationConfig,
+    /// How the OCSP response is kept fresh that both listeners staple.
+    pub stapling: StaplingConfig,
     /// The listener for stock clients, where it is on.
     pub open: Option<CheckedListener>,
     /// The listener for clients with certificates, where it is on.
@@ -418,7 +446,11 @@ impl AcmeConfig {
         ] {
             check_url(key, url.as_deref())?;
         }
+        self.revocation.check()?;
         Ok(CheckedAcmeConfig {
+            service: self.service.check()?,
+            revocation: self.revocation.clone(),
+            stapling: self.stapling.clone(),
             open,
             mesh,
             terms_of_service: self.terms_of_service.as_deref().map(Into::into),

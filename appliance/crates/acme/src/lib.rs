@@ -34,8 +34,8 @@ mod wire;
 
 pub use config::{
     AccountConfig, AcmeConfig, AcmeListenerConfig, CheckedAcmeConfig, CheckedListener,
-    CheckedProfileOffer, ConfigError, NonceConfig, OrderConfig, ProfileOffer, RenewalConfig,
-    TortureConfig,
+    CheckedProfileOffer, CheckedService, ConfigError, NonceConfig, OrderConfig, ProfileOffer,
+    RenewalConfig, ServiceConfig, TortureConfig,
 };
 pub use listen::AcmeService;
 pub use metrics::AcmeMetrics;

@@ -513,6 +513,8 @@ async fn the_list_of_orders_has_pages() {
     let client = Client::account(&server).await;
     let mut made = Vec::new();
     for n in 0..5 {
+        // Two of one millisecond would be listed in either order.
+        server.clock.advance(1);
         let reply = client.new_order(&[&format!("n{n}.example")]).await;
         made.push(reply.header("location").to_owned());
     }
