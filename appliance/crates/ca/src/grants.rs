@@ -218,7 +218,8 @@ fn default_grant(role: Role, leaf_profiles: &BTreeSet<ProfileName>) -> Grant {
             identities: IdentityGrant::Own,
         },
         Role::EnrolAcme | Role::EnrolSigning => Grant {
-            calls: with(&[Call::Sign]),
+            // Revoking itself, once it has done its work.
+            calls: with(&[Call::Sign, Call::Revoke]),
             profiles: named(&["service"]),
             identities: IdentityGrant::Own,
         },

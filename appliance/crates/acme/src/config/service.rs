@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use mesh::csr::CsrContent;
 use mesh::enrol::{KeyAlgorithm, KeyId};
-use model::PeerName;
+use model::{PeerName, ProfileName};
 use pki::names::DnsName;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ pub struct ServiceConfig {
     /// Which of `[keystores]` holds its keys; the one of `[keystore]` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keystore: Option<String>,
+    /// The CA's profile of its certificate.
+    pub profile: ProfileName,
     /// Name of its TLS key.
     pub tls_key: KeyId,
     /// Algorithm of that key, should it have to be made.
@@ -41,6 +43,7 @@ impl Default for ServiceConfig {
         Self {
             name: name("acme", PeerName::new),
             keystore: None,
+            profile: name("service", ProfileName::new),
             tls_key: name("acme-tls", KeyId::new),
             tls_key_algorithm: KeyAlgorithm::EcP256,
             enrolment_key: name("acme-enrolment", KeyId::new),
@@ -67,6 +70,8 @@ pub struct CheckedService {
     pub name: PeerName,
     /// Which of `[keystores]` holds its keys.
     pub keystore: Option<String>,
+    /// The CA's profile of its certificate.
+    pub profile: ProfileName,
     /// Name of its TLS key.
     pub tls_key: KeyId,
     /// Algorithm of that key.
@@ -93,6 +98,7 @@ impl ServiceConfig {
         Ok(CheckedService {
             name: self.name.clone(),
             keystore: self.keystore.clone(),
+            profile: self.profile.clone(),
             tls_key: self.tls_key.clone(),
             tls_key_algorithm: self.tls_key_algorithm,
             enrolment_key: self.enrolment_key.clone(),
