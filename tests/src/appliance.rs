@@ -236,6 +236,14 @@ impl Appliance {
         command
     }
 
+    /// Sets a variable of every process from now on.
+    #[must_use]
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Runs a command of the program that is to succeed, and returns its output.
     ///
     /// # Errors

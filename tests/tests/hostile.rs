@@ -15,6 +15,15 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use chancery_tests::{Builder, KeyKind, Request};
+    use model::{NodePrefix, RevocationReason, SerialNumber};
+    use pki::algorithm::{HashAlgorithm, SignatureAlgorithm};
+    use pki::certificate::Certificate;
+    use pki::crl::{self, CoveredKinds, CrlNumber, CrlPlan, IssuingPoint};
+    use pki::issuer::{IssuerFacts, IssuerUrls};
+    use pki::ocsp::{
+        self, Answer, CertId, CertIdHash, CertStatus, ErrorStatus, IssuerHashes, Responder,
+        ResponsePlan,
+    };
 
     use super::targets::{TARGETS, Target};
 
@@ -123,6 +132,112 @@ mod tests {
             .collect()
     }
 
+    /// What is said about revocation, by nobody's key: signatures are not verified here.
+    struct Revocation {
+        /// CRLs.
+        crls: Vec<Vec<u8>>,
+        /// OCSP requests.
+        requests: Vec<Vec<u8>>,
+        /// OCSP responses.
+        responses: Vec<Vec<u8>>,
+    }
+
+    impl Revocation {
+        /// Makes some of every kind, of an issuer of their own.
+        fn new() -> Self {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let issuer = params.self_signed(&key).unwrap();
+            let issuer = &Certificate::from_der(issuer.der()).unwrap();
+            let now = issuer.not_before();
+            let later = now + Duration::from_secs(86_400);
+            let serials: Vec<_> = (1..=6)
+                .map(|number| SerialNumber::from_random(NodePrefix::default(), [number; 16]))
+                .collect();
+            let algorithm = SignatureAlgorithm::Ecdsa(HashAlgorithm::Sha256);
+            let facts =
+                IssuerFacts::from_certificate(issuer, algorithm, IssuerUrls::default()).unwrap();
+            // r and s of one.
+            let signature = [0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01];
+            let entries: Vec<_> = serials
+                .iter()
+                .zip(RevocationReason::ALL)
+                .map(|(serial, reason)| crl::encode_entry(serial, now, reason, Some(now)).unwrap())
+                .collect();
+            let mut full = CrlPlan::full(CrlNumber::from(7), now, later);
+            full.freshest = Some("http://a.example/delta.crl".to_owned());
+            full.expired_certs_on_crl = Some(now);
+            let mut delta = CrlPlan::full(CrlNumber::from(8), now, later);
+            delta.delta_base = Some(full.number);
+            delta.issuing_point = Some(IssuingPoint {
+                urls: vec!["http://a.example/3.crl".to_owned()],
+                only: CoveredKinds::UserCertificates,
+            });
+            let crls = [(&full, 0), (&full, entries.len()), (&delta, 1)].map(|(plan, count)| {
+                let entries = entries[..count].iter().map(|entry| &**entry);
+                let planned = plan.encode(&facts, entries).unwrap();
+                let linted = crl::lint(planned, plan, &facts, now).unwrap();
+                linted.assemble(&signature).unwrap()
+            });
+            let hashes = IssuerHashes::of(issuer);
+            let ids: Vec<_> = CertIdHash::ALL
+                .iter()
+                .zip(serials.iter().cycle())
+                .map(|(hash, serial)| hashes.cert_id_der(*hash, serial))
+                .collect();
+            let all: Vec<&[u8]> = ids.iter().map(Vec::as_slice).collect();
+            let requests = [(1, None), (1, Some([7; 32])), (all.len(), Some([7; 32]))].map(
+                |(count, nonce)| {
+                    ocsp::encode_request(&all[..count], nonce.as_ref().map(|nonce| &nonce[..]))
+                },
+            );
+            let statuses = [
+                CertStatus::Good,
+                CertStatus::not_issued(),
+                CertStatus::Unknown,
+            ];
+            let answers: Vec<_> = all
+                .iter()
+                .zip(statuses.into_iter().cycle())
+                .map(|(id, status)| Answer {
+                    cert_id: CertId::from_der(id).unwrap(),
+                    status,
+                    this_update: now,
+                    next_update: later,
+                    archive_cutoff: Some(now),
+                })
+                .collect();
+            let responder = Responder::issuer(&facts);
+            let mut responses: Vec<_> = [(1, None), (answers.len(), Some(&[7; 32][..]))]
+                .map(|(count, nonce)| {
+                    let plan = ResponsePlan {
+                        produced_at: now,
+                        answers: &answers[..count],
+                        nonce,
+                        extended_revoke: count > 1,
+                    };
+                    let linted = ocsp::lint(plan.encode(&responder), &responder, now).unwrap();
+                    linted.assemble(&signature).unwrap().to_der(&responder)
+                })
+                .into();
+            responses.push(ErrorStatus::TryLater.der().to_vec());
+            Self {
+                crls: crls.into(),
+                requests: requests.into(),
+                responses,
+            }
+        }
+    }
+
+    #[test]
+    fn no_crl_and_no_ocsp_make_their_parsers_panic() {
+        let revocation = Revocation::new();
+        run("crl", &revocation.crls);
+        run("ocsp_request", &revocation.requests);
+        run("ocsp_response", &revocation.responses);
+    }
+
     #[test]
     fn no_request_makes_its_parser_panic() {
         let seeds: Vec<_> = requests()
@@ -223,7 +338,7 @@ mod tests {
             .flat_map(|pem| pki::pem::read_certificates(pem).unwrap())
             .collect();
         for der in &ders {
-            pki::certificate::Certificate::from_der(der).unwrap();
+            Certificate::from_der(der).unwrap();
         }
         run("certificate", &ders);
         let verified = store::verify(&ca.state_dir().join("ca")).unwrap();

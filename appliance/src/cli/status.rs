@@ -64,6 +64,37 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Prints what is published and for how long it counts.
+fn show_published(ca: &CaStatus) -> Result<(), Failure> {
+    let crls = ca
+        .crls
+        .iter()
+        .map(|crl| {
+            vec![
+                format!("{} {}", crl.issuer, crl.scope),
+                crl.number.clone(),
+                crl.entries.to_string(),
+                output::time(crl.this_update),
+                output::time(crl.next_update),
+            ]
+        })
+        .collect();
+    output::table(
+        &["crl", "number", "entries", "issued", "next at"],
+        crls,
+        "No CRL is published yet.",
+    )?;
+    let Some(runway) = &ca.runway else {
+        return Ok(());
+    };
+    output::line(format!(
+        "If the token were lost now, {} would expire first: in {:.1} hours, at {}.",
+        runway.first,
+        runway.seconds as f64 / 3_600.0,
+        output::time(runway.until)
+    ))
+}
+
 /// Prints the status for people.
 fn show(ca: &CaStatus, expiring: &[CertificateRecord]) -> Result<(), Failure> {
     output::facts(&[
@@ -106,6 +137,8 @@ fn show(ca: &CaStatus, expiring: &[CertificateRecord]) -> Result<(), Failure> {
         issuers,
         "There is no authority yet; run: chancery init",
     )?;
+    output::line("")?;
+    show_published(ca)?;
     output::line("")?;
     let rows = expiring
         .iter()

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use ::store::RevocationStore;
-use ca::{AuthorityCertificates, CaMetrics, DistributionService, OcspMetrics, Publication, PublicationParts};
+use ca::{
+    AuthorityCertificates, CaMetrics, DistributionService, OcspMetrics, Publication,
+    PublicationParts,
+};
 use hsm_keystore::KeyStore;
 use mesh::Shared;
 use model::Clock;
@@ -45,9 +48,10 @@ impl Parts<'_> {
     pub(super) async fn start_kept(&self) -> Result<Option<Distribution>, Failure> {
         let directory = self.config.published();
         let ca = self.config.ca.clone();
-        let kept = tokio::task::spawn_blocking(move || AuthorityCertificates::kept(&ca, &directory))
-            .await
-            .trying(|| "read what is published".to_owned())?;
+        let kept =
+            tokio::task::spawn_blocking(move || AuthorityCertificates::kept(&ca, &directory))
+                .await
+                .trying(|| "read what is published".to_owned())?;
         match kept {
             Ok(None) => Ok(None),
             Ok(Some(certificates)) => {

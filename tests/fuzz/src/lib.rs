@@ -11,6 +11,9 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: [(&str, Target); 8] = [
     ("csr", csr),
     ("certificate", certificate),
+    ("crl", crl),
+    ("ocsp_request", ocsp_request),
+    ("ocsp_response", ocsp_response),
     ("pem", pem),
     ("token_uri", token_uri),
     ("journal", journal),
@@ -65,6 +68,59 @@ pub fn jws(bytes: &[u8]) {
         }
     }
     let _inner = Jws::parse(jws.payload());
+}
+
+/// Reads a CRL (RFC 5280, 5), each of its entries, and looks for one.
+pub fn crl(bytes: &[u8]) {
+    let Ok(crl) = pki::crl::Crl::parse(bytes) else {
+        return;
+    };
+    assert_eq!(crl.der(), bytes, "what was read is all there was");
+    assert_eq!(crl.entries().count(), crl.len(), "each entry is read again");
+    let _issuer = crl.issuer();
+    if let Some(entry) = crl.entries().last() {
+        let serial = entry.serial();
+        assert_eq!(serial.as_der_content(), entry.serial_octets());
+        assert!(crl.find(&serial).is_some());
+        let (date, reason) = (entry.revoked_at(), entry.reason());
+        let invalid = entry.invalidity_date().filter(|invalid| *invalid <= date);
+        let _encoded = pki::crl::encode_entry(&serial, date, reason, invalid);
+    }
+}
+
+/// Reads an OCSP request (RFC 6960, 4.1), and asks the same again.
+pub fn ocsp_request(bytes: &[u8]) {
+    let limits = pki::ocsp::RequestLimits::default();
+    let Ok(request) = pki::ocsp::OcspRequest::parse(bytes, &limits) else {
+        return;
+    };
+    assert!((1..=limits.max_certificates).contains(&request.len()));
+    assert!(
+        request
+            .nonce()
+            .is_none_or(|nonce| (1..=128).contains(&nonce.len()))
+    );
+    let ids: Vec<_> = request.cert_ids().map(|id| id.der()).collect();
+    assert_eq!(ids.len(), request.len(), "each certificate is read again");
+    assert_eq!(ids.first(), Some(&request.first().der()));
+    let ours = pki::ocsp::encode_request(&ids, request.nonce());
+    match pki::ocsp::OcspRequest::parse(&ours, &limits) {
+        Ok(again) => {
+            assert!(again.cert_ids().eq(request.cert_ids()));
+            assert_eq!(again.nonce(), request.nonce());
+        }
+        // Ours has no names and wishes, but may need another octet for a length.
+        Err(error) => panic!("what was read is refused when it is written: {error}"),
+    }
+}
+
+/// Reads an OCSP response (RFC 6960, 4.2) and each of its answers.
+pub fn ocsp_response(bytes: &[u8]) {
+    if let Ok(pki::ocsp::OcspResponse::Basic(basic)) = pki::ocsp::OcspResponse::parse(bytes) {
+        let answers = basic.answers();
+        assert_eq!(answers.len(), answers.count(), "each answer is read again");
+        assert!(basic.data_der().len() < bytes.len());
+    }
 }
 
 /// Reads requests, certificates and public keys in PEM (RFC 7468).

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use chancery_tests::{Appliance, Builder, Profile, Request, output_of};
+use chancery_tests::{Appliance, Builder, PATIENCE, Profile, Request, output_of, until};
 use softhsm_test::{FaultShim, Function, SoftHsm};
 
 /// Reads every file below a folder.
@@ -125,13 +125,19 @@ fn a_wrong_pin_is_tried_once_and_never_again() {
     let mut ca = with_wrong_pin(&token, &shim);
     let before = shim.count(Function::Login);
     ca.spawn().unwrap();
-    let said = match ca.wait_readiness(false) {
-        // It serves, and says why it cannot sign.
-        Ok(readiness) => readiness.to_string(),
-        // It does not start, and says why.
-        Err(error) => error.to_string(),
-    };
-    assert!(said.to_lowercase().contains("pin"), "{said}");
+    // It serves and says why it cannot sign, or does not start and says why.
+    until("it says why", PATIENCE, || {
+        let said = match ca.wait_readiness(false) {
+            Ok(readiness) => readiness.to_string(),
+            Err(error) => error.to_string(),
+        };
+        if said.to_lowercase().contains("pin") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .unwrap();
     assert_eq!(shim.count(Function::Login), before + 1);
     if ca
         .service()

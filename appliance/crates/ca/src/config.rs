@@ -370,7 +370,10 @@ impl CaConfig {
             sign_timeout: positive("sign_timeout", issuance.sign_timeout)?,
             blocked_keys: issuance.blocked_keys.clone(),
             stapling: self.stapling.clone(),
-            crl: self.crl.check().map_err(ConfigError::Crl)?,
+            crl: CheckedCrlConfig {
+                issuing_point: self.crl.issuing_point && all_name_their_crl(&profiles),
+                ..self.crl.check().map_err(ConfigError::Crl)?
+            },
             ocsp: self.ocsp.check()?,
             distribution: self
                 .distribution
@@ -469,6 +472,20 @@ impl CaConfig {
         }
         Ok(given.to_owned())
     }
+}
+
+/// Tells whether every certificate for which somebody looks at a CRL says where it
+/// is. Certificates of OCSP responders are not looked up.
+fn all_name_their_crl(profiles: &BTreeMap<ProfileName, Arc<Profile>>) -> bool {
+    profiles
+        .values()
+        .filter(|profile| {
+            !matches!(
+                profile.kind(),
+                ProfileKind::RootCa | ProfileKind::OcspResponder
+            )
+        })
+        .all(|profile| profile.effective_config().crl == Some(true))
 }
 
 impl CheckedCaConfig {

@@ -10,6 +10,8 @@
 //! file, and issues anew whenever that is not the last one recorded.
 
 mod board;
+mod content;
+mod error;
 mod history;
 mod kept;
 mod publisher;
@@ -17,9 +19,9 @@ mod root;
 mod schedule;
 
 pub(crate) use board::{Board, Crl};
+pub use error::CrlError;
 pub(crate) use history::History;
 pub(crate) use kept::{Directory, read, write_atomically};
-pub use publisher::CrlError;
 pub(crate) use publisher::{Cause, Publisher, PublisherParts};
 pub use root::RootCrl;
 

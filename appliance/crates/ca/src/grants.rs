@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// A call of the CA API that a role must be granted.
 ///
-/// `GET /ca/…`, `/healthz` and `/readyz` are open to every identified peer.
+/// `/ca/…`, `GET /crl…`, `/ocsp`, `/healthz` and `/readyz` are open to every
+/// identified peer: the distribution listener tells as much to everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Call {
@@ -25,17 +26,13 @@ pub enum Call {
     Profiles,
     /// `GET /status`.
     Status,
-    /// `GET /crl` and `/crl/{issuer}`.
-    Crl,
     /// `POST /crl`.
     IssueCrl,
-    /// `POST /ocsp` and `GET /ocsp/{request}`.
-    Ocsp,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 8] = [
         Self::Sign,
         Self::Revoke,
         Self::RevokeAny,
@@ -43,9 +40,7 @@ impl Call {
         Self::Certificates,
         Self::Profiles,
         Self::Status,
-        Self::Crl,
         Self::IssueCrl,
-        Self::Ocsp,
     ];
 
     /// Returns the call as the configuration spells it.
@@ -59,9 +54,7 @@ impl Call {
             Self::Certificates => "certificates",
             Self::Profiles => "profiles",
             Self::Status => "status",
-            Self::Crl => "crl",
             Self::IssueCrl => "issue-crl",
-            Self::Ocsp => "ocsp",
         }
     }
 }
@@ -84,7 +77,7 @@ pub enum IdentityGrant {
 #[serde(deny_unknown_fields, default)]
 pub struct Grant {
     /// The calls it may make: `sign`, `revoke`, `revoke-any`, `revocations`,
-    /// `certificates`, `profiles`, `status`, `crl`, `issue-crl`, `ocsp`.
+    /// `certificates`, `profiles`, `status`, `issue-crl`.
     pub calls: BTreeSet<Call>,
     /// The profiles it may have certificates issued by.
     pub profiles: BTreeSet<ProfileName>,
@@ -190,9 +183,6 @@ fn default_grant(role: Role, leaf_profiles: &BTreeSet<ProfileName>) -> Grant {
             .cloned()
             .collect()
     };
-    // What the distribution listener tells everybody.
-    let public = BTreeSet::from([Call::Crl, Call::Ocsp]);
-    let with = |calls: &[Call]| public.iter().chain(calls).copied().collect();
     let service = [
         Call::Sign,
         Call::Revoke,
@@ -208,36 +198,33 @@ fn default_grant(role: Role, leaf_profiles: &BTreeSet<ProfileName>) -> Grant {
             identities: IdentityGrant::Any,
         },
         Role::ServiceAcme => Grant {
-            calls: with(&service),
+            calls: service.into(),
             profiles: named(&["tls-server", "service"]),
             identities: IdentityGrant::Own,
         },
         Role::ServiceSigning => Grant {
-            calls: with(&service),
+            calls: service.into(),
             profiles: named(&["code-signing", "time-stamping", "service"]),
             identities: IdentityGrant::Own,
         },
         Role::EnrolAcme | Role::EnrolSigning => Grant {
             // Revoking itself, once it has done its work.
-            calls: with(&[Call::Sign, Call::Revoke]),
+            calls: [Call::Sign, Call::Revoke].into(),
             profiles: named(&["service"]),
             identities: IdentityGrant::Own,
         },
         Role::Auditor => Grant {
-            calls: with(&[
+            calls: [
                 Call::Revocations,
                 Call::Certificates,
                 Call::Profiles,
                 Call::Status,
-            ]),
+            ]
+            .into(),
             ..Grant::default()
         },
-        // The CA certifies itself without the API; signers have no business here
-        // but to see whether others' certificates still count.
-        Role::ServiceCa | Role::Signer => Grant {
-            calls: public,
-            ..Grant::default()
-        },
+        // The CA certifies itself without the API; signers have no business here.
+        Role::ServiceCa | Role::Signer => Grant::default(),
     }
 }
 
@@ -267,17 +254,17 @@ mod tests {
 
     #[test]
     fn every_role_has_exactly_its_calls() {
-        // Sign, revoke, revoke-any, revocations, certificates, profiles, status, crl,
-        // issue-crl, ocsp.
+        // Sign, revoke, revoke-any, revocations, certificates, profiles, status,
+        // issue-crl.
         let expected = [
-            (Role::ServiceCa, "-------+-+"),
-            (Role::ServiceAcme, "++-+++++-+"),
-            (Role::ServiceSigning, "++-+++++-+"),
-            (Role::EnrolAcme, "+------+-+"),
-            (Role::EnrolSigning, "+------+-+"),
-            (Role::Operator, "++++++++++"),
-            (Role::Signer, "-------+-+"),
-            (Role::Auditor, "---+++++-+"),
+            (Role::ServiceCa, "--------"),
+            (Role::ServiceAcme, "++-++++-"),
+            (Role::ServiceSigning, "++-++++-"),
+            (Role::EnrolAcme, "+-------"),
+            (Role::EnrolSigning, "+-------"),
+            (Role::Operator, "++++++++"),
+            (Role::Signer, "--------"),
+            (Role::Auditor, "---++++-"),
         ];
         assert_eq!(expected.len(), Role::ALL.len());
         for (role, calls) in expected {

@@ -13,6 +13,7 @@
 //! about a tenth of a millisecond, less than a change of threads under load.
 //! Long requests, and with them all large RSA keys, go to the blocking pool.
 
+mod opening;
 mod request;
 
 use std::sync::Arc;
@@ -21,21 +22,23 @@ use std::time::{Duration, Instant};
 use hsm_keystore::KeyStore;
 use model::{Clock, IssuerId, Timestamp};
 use pki::csr::{CheckedCsr, CsrError};
-use pki::key_check::{BlockedKeys, KeyPolicy, WeakKey};
+use pki::key_check::{KeyPolicy, WeakKey};
 use pki::lint::LintedTbs;
 use pki::names::UriName;
 use pki::profile::{Lifetime, PlanRequest, Profile, ProfileRefusal};
 use pki::{lint, pem};
 use prometheus_client::metrics::gauge::Gauge;
-use store::{CertificateFilter, CertificateState, CertificateStore, RevocationStore};
+use store::RevocationStore;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
+pub(crate) use opening::newest_act;
+use opening::{check_kept, key_policy, root_key};
 pub(crate) use request::fingerprint;
 pub use request::{IssueRequest, Issued, Requester};
 
-use crate::authority::{Authorities, Authority, root_signer};
+use crate::authority::{Authorities, Authority};
 use crate::certify::{Certified, Certifier, Signer, Timings};
 use crate::clock::ClockGuard;
 use crate::config::CheckedCaConfig;
@@ -43,7 +46,7 @@ use crate::crl::{Cause, CrlError, Publisher, PublisherParts};
 use crate::error::Error;
 use crate::grants::Call;
 use crate::metrics::{CaMetrics, Step};
-use crate::publication::{AuthorityCertificates, Publication};
+use crate::publication::Publication;
 use crate::refusal::{Refusal, chain};
 use crate::revocations::shard_of;
 use crate::serial::SerialSource;
@@ -561,79 +564,4 @@ fn bounded(names: &[String]) -> String {
         text.push_str(&format!(" and {} more", names.len() - LOGGED_NAMES));
     }
     text
-}
-
-/// Finds the root's key where it is in the same keystore: then its CRL is issued
-/// by itself, too.
-fn root_key(
-    config: &CheckedCaConfig,
-    keystore: &dyn KeyStore,
-    authorities: &Authorities,
-) -> Option<Authority> {
-    let plan = &config.ceremony.root;
-    if plan.keystore != config.ceremony.issuing.keystore {
-        return None;
-    }
-    match root_signer(config, &authorities.root, keystore) {
-        Ok(root) => Some(root),
-        Err(error) => {
-            info!(
-                issuer = %plan.id,
-                "the CRL of authority {} is issued by command alone: {}", plan.id, chain(&error)
-            );
-            None
-        }
-    }
-}
-
-/// Holds the certificates kept as files to those on the token, which count.
-async fn check_kept(
-    config: &CheckedCaConfig,
-    authorities: &Authorities,
-    publication: &Publication,
-) -> Result<(), Error> {
-    let on_token = AuthorityCertificates {
-        root: authorities.root.clone(),
-        issuing: authorities.issuing.certificate.clone(),
-    };
-    let kept = &publication.certificates;
-    let is_same =
-        kept.root.der() == on_token.root.der() && kept.issuing.der() == on_token.issuing.der();
-    let directory = publication.directory.path().to_owned();
-    let (config, target) = (config.clone(), directory.clone());
-    tokio::task::spawn_blocking(move || on_token.keep(&config, &target)).await??;
-    if is_same {
-        Ok(())
-    } else {
-        Err(Error::PublishedOther { directory })
-    }
-}
-
-/// Reads which keys are taken.
-fn key_policy(config: &CheckedCaConfig) -> Result<KeyPolicy, Error> {
-    let mut policy = KeyPolicy::default();
-    if let Some(path) = &config.blocked_keys {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::ReadBlockedKeys {
-            path: path.clone(),
-            source,
-        })?;
-        let blocked = BlockedKeys::parse(&text).map_err(|source| Error::BlockedKeys {
-            path: path.clone(),
-            source,
-        })?;
-        info!(keys = blocked.len(), "{} keys are blocked", blocked.len());
-        policy.blocked = Arc::new(blocked);
-    }
-    Ok(policy)
-}
-
-/// Finds the time of the newest recorded act.
-pub(crate) async fn newest_act(store: &dyn CertificateStore) -> Result<Option<Timestamp>, Error> {
-    let page = store
-        .certificates(CertificateFilter::default(), None, 1)
-        .await?;
-    Ok(page.records.first().map(|record| match &record.state {
-        CertificateState::Pending => record.intent.recorded_at,
-        CertificateState::Issued { at, .. } | CertificateState::Abandoned { at, .. } => *at,
-    }))
 }

@@ -263,6 +263,24 @@ impl Responder {
         }
     }
 
+    /// Tells whether certificates can be answered for.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for a readiness report.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let now = self.clock.now();
+        let signs = self
+            .issuers
+            .iter()
+            .any(|issuer| issuer.signing(now).is_some());
+        if signs || self.next_expiry().is_some_and(|at| now < at) {
+            Ok(())
+        } else {
+            Err("the OCSP responder has no certificate, and no answer is ready")
+        }
+    }
+
     /// Tells how the responder is.
     #[must_use]
     pub fn status(&self) -> OcspStatus {

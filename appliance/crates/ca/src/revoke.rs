@@ -1,8 +1,11 @@
 //! Revoking: one certificate, a key with all its certificates, and a file CA's list.
 //!
-//! 1. May the peer? 2. Can it stand on a CRL, and can the clock be believed?
-//! 3. It is brought to disk. 4. Memory has it: handshakes, requests and OCSP answer
-//! by it. 5. OCSP answers made before are replaced. 6. CRLs are issued, or will be.
+//! 1. May the peer?
+//! 2. Can it stand on a CRL, and can the clock be believed?
+//! 3. It is brought to disk.
+//! 4. Memory has it: handshakes, requests and OCSP answer by it.
+//! 5. OCSP answers made before are replaced.
+//! 6. CRLs are issued, or will be.
 //! 7. It is answered.
 //!
 //! A crash after step 3 loses nothing: the next start loads what is on disk and

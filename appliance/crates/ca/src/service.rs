@@ -36,7 +36,7 @@ pub struct CaService {
     /// Staples OCSP to it.
     stapler: Stapler,
     /// Signs OCSP answers.
-    responder: AbortOnDrop,
+    responder: Background,
 }
 
 /// How long a start waits for the first OCSP response to staple.
@@ -78,8 +78,10 @@ impl CaService {
         let kept_staple = enrolment.chain_file.with_extension("ocsp");
         let enrolled = enrolment.obtain().await?;
         let identity = enrolled.tls_identity()?;
+        // Before anyone asks, and before the CA's own certificate is stapled.
+        ca.publication.responder.prepare(&ca).await;
         let answering = Arc::clone(&ca.publication.responder).run(Arc::clone(&ca));
-        let responder = AbortOnDrop(tokio::spawn(answering));
+        let responder = Background::spawn(answering);
         let mut stapler = Stapler::new(StaplerParts {
             service: "ca",
             identity: Arc::clone(&identity),
@@ -157,19 +159,22 @@ impl CaService {
             responder,
         } = self;
         let renewal = enrolment.keep_current(identity, enrolled);
-        let crls = ca
+        let crls: Vec<_> = ca
             .publishers()
             .iter()
             .map(Arc::clone)
-            .map(|publisher| AbortOnDrop(tokio::spawn(async move { publisher.run().await })));
-        let crls: Vec<_> = crls.collect();
+            .map(|publisher| Background::spawn(async move { publisher.run().await }))
+            .collect();
         let outcome = tokio::select! {
             outcome = server.run() => outcome,
             () = renewal => Ok(()),
             () = stapler.run() => Ok(()),
         };
-        drop((crls, responder));
         ca.drain().await;
+        // Each holds the store, which is to be closed.
+        for task in crls.into_iter().chain([responder]) {
+            task.end().await;
+        }
         let responder = Arc::clone(&ca.publication.responder);
         tokio::task::spawn_blocking(move || responder.save()).await?;
         Ok(outcome?)
@@ -194,11 +199,25 @@ impl CaHandle {
     }
 }
 
-/// Ends a task with the one that needs it.
+/// Work that ends with the one that needs it.
 #[derive(Debug)]
-struct AbortOnDrop(JoinHandle<()>);
+struct Background(JoinHandle<()>);
 
-impl Drop for AbortOnDrop {
+impl Background {
+    /// Begins it.
+    fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+
+    /// Ends it, and lets go of what it holds.
+    async fn end(mut self) {
+        self.0.abort();
+        // That it was given up is no news.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Background {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -4,12 +4,15 @@
 mod api;
 mod blocked;
 mod ceremony;
+mod crl;
 mod faults;
 mod faulty;
 mod installation;
 mod ocsp;
 mod parallel;
 mod problems;
+mod published;
 mod requests;
+mod revoke;
 mod service;
 mod token;

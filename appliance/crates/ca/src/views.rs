@@ -210,6 +210,14 @@ impl Ca {
                     ))
                 }
             }
+            Part::Ocsp => {
+                let responder = &self.publication.responder;
+                responder.check()?;
+                Ok(match responder.status().certificate_expires {
+                    Some(at) => format!("signs until {at}"),
+                    None => "goes on with the answers that are ready".to_owned(),
+                })
+            }
         }
     }
 }
@@ -225,10 +233,18 @@ pub(crate) enum Part {
     Clock,
     /// The issuing authority's certificate.
     Authority,
+    /// The OCSP responder.
+    Ocsp,
 }
 
 /// Every part.
-pub(crate) const PARTS: [Part; 4] = [Part::Token, Part::Store, Part::Clock, Part::Authority];
+pub(crate) const PARTS: [Part; 5] = [
+    Part::Token,
+    Part::Store,
+    Part::Clock,
+    Part::Authority,
+    Part::Ocsp,
+];
 
 impl Part {
     /// Returns its name in status and readiness.
@@ -238,6 +254,7 @@ impl Part {
             Self::Store => "store",
             Self::Clock => "clock",
             Self::Authority => "authority",
+            Self::Ocsp => "ocsp",
         }
     }
 }

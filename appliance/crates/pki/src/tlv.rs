@@ -216,6 +216,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Returns what has not been read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Passes over octets that were read as they stand in [`Self::rest`].
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.rest = self.rest.get(len..).unwrap_or(&[]);
+        self.offset += len;
+    }
+
     /// Tells whether everything was read.
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()

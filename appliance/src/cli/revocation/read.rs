@@ -234,7 +234,11 @@ fn refuse(entry: usize, what: &'static str, value: &Value) -> Unreadable {
 /// Reads a serial number in hexadecimal; a magnitude, as OpenSSL writes it.
 fn read_serial(text: &str) -> Option<SerialNumber> {
     let digits = text.trim().trim_start_matches("0x").replace(':', "");
-    let even = if digits.len() % 2 == 0 { "" } else { "0" };
+    let even = if digits.len().is_multiple_of(2) {
+        ""
+    } else {
+        "0"
+    };
     format!("00{even}{digits}").parse().ok()
 }
 

@@ -68,12 +68,20 @@ fn assert_checked_by_crl(issued: &Issued, ca: &Appliance, refusal: Option<&str>)
             .arg(&crl),
     );
     assert!(verified.contains("verify OK"), "{verified}");
+    let pem = issued.file("crl.pem");
+    said(
+        Command::new("openssl")
+            .args(["crl", "-inform", "DER", "-in"])
+            .arg(&crl)
+            .arg("-out")
+            .arg(&pem),
+    );
     let gnutls = said(
         Command::new("certtool")
-            .args(["--verify-crl", "--inder", "--load-ca-certificate"])
+            .args(["--verify-crl", "--load-ca-certificate"])
             .arg(issued.file("issuer.pem"))
             .arg("--infile")
-            .arg(&crl),
+            .arg(&pem),
     );
     assert!(gnutls.contains("Verified."), "{gnutls}");
     let judgement = Judge::pkilint_crl(&crl).unwrap();

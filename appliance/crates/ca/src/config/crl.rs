@@ -23,6 +23,10 @@ pub struct CrlConfig {
     pub on_revocation: OnRevocation,
     /// Number of shards; each certificate then names the CRL of its shard. 0: none.
     pub shards: u32,
+    /// Whether the full CRL names its own address (IssuingDistributionPoint), where
+    /// every profile's certificates do. Relying parties then use it for those
+    /// certificates alone: `false` where there are others, taken over from elsewhere.
+    pub issuing_point: bool,
     /// How often a delta CRL is issued; none without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delta_interval: Option<SignedDuration>,
@@ -43,8 +47,9 @@ impl Default for CrlConfig {
         Self {
             interval: SignedDuration::from_hours(1),
             validity: SignedDuration::from_hours(72),
-            on_revocation: OnRevocation::After(SignedDuration::from_secs(1)),
+            on_revocation: OnRevocation::After(SignedDuration::from_millis(250)),
             shards: 0,
+            issuing_point: true,
             delta_interval: None,
             keep_expired: KeepExpired::For(SignedDuration::ZERO),
             root_validity: SignedDuration::from_hours(180 * 24),
@@ -200,6 +205,8 @@ pub(crate) struct CheckedCrlConfig {
     pub(crate) on_revocation: OnRevocation,
     /// Number of shards; 0: none.
     pub(crate) shards: u32,
+    /// Whether the full CRL names its own address.
+    pub(crate) issuing_point: bool,
     /// How often a delta CRL is issued; none without.
     pub(crate) delta_interval: Option<SignedDuration>,
     /// How long certificates stay after they expired.
@@ -276,6 +283,7 @@ impl CrlConfig {
             validity: self.validity,
             on_revocation: self.on_revocation,
             shards: self.shards,
+            issuing_point: self.issuing_point,
             delta_interval: self.delta_interval,
             keep_expired: self.keep_expired,
             root_validity: self.root_validity,

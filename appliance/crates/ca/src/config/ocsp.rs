@@ -127,7 +127,7 @@ impl Default for OcspConfig {
         Self {
             key: name("ocsp", KeyId::new),
             key_algorithm: KeyAlgorithm::EcP256,
-            validity: SignedDuration::from_hours(24),
+            validity: SignedDuration::from_hours(72),
             ready: KeepReady::All,
             ready_hashes: vec![ReadyHash::Sha1, ReadyHash::Sha256],
             max_ready: 2_000_000,

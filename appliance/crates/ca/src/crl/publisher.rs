@@ -4,30 +4,25 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use hsm_keystore::{Priority, PrivateKey, SignJob, SignatureScheme};
 use jiff::SignedDuration;
 use model::{Clock, IssuerId, NodePrefix, Timestamp};
-use pki::crl::{
-    CoveredKinds, CrlLintFindings, CrlNumber, CrlPlan, CrlSignInput, CrlTooLong, IssuingPoint,
-    LintedCrl, lint,
-};
+use pki::crl::{CrlNumber, CrlPlan, CrlSignInput};
 use pki::issuer::IssuerFacts;
-use pki::lint::AssembleError;
 use store::{CrlRecord, LastCrls, RevocationStore};
 use tokio::sync::{Mutex as Turn, Notify};
 use tracing::{error, info, warn};
 
+use super::content::prepare;
 use super::schedule::{Cycle, Wanted, backoff};
-use super::{Crl, CrlKind};
-use crate::clock::{ClockGuard, ImplausibleClock};
-use crate::config::{CheckedCrlConfig, KeepExpired};
-use crate::error::is_keystore_transient;
+use super::{Crl, CrlError, CrlKind};
+use crate::clock::ClockGuard;
+use crate::config::CheckedCrlConfig;
 use crate::metrics::{CaMetrics, CrlFigures};
 use crate::publication::Publication;
 use crate::refusal::chain;
-use crate::revocations::{Kept, Selection, Snapshot};
+use crate::revocations::{Kept, Snapshot};
 
 /// What a publisher is built from.
 pub(crate) struct PublisherParts {
@@ -64,7 +59,7 @@ pub(crate) struct PublisherParts {
 /// Issues the CRLs of one authority.
 pub(crate) struct Publisher {
     /// What it is built from.
-    parts: PublisherParts,
+    pub(super) parts: PublisherParts,
     /// One batch at a time.
     turn: Turn<()>,
     /// What is wanted before its time.
@@ -83,85 +78,22 @@ impl std::fmt::Debug for Publisher {
 
 /// A full CRL that deltas add to: RFC 5280, 5.2.4.
 #[derive(Debug, Clone, Copy)]
-struct Base {
+pub(super) struct Base {
     /// Its number.
     number: u64,
     /// The last act that it reflects.
-    through: u64,
+    pub(super) through: u64,
 }
 
 /// Why CRLs are issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// It is time, somebody ordered it, or what was kept is not the last one.
+    /// It is time, or somebody ordered it: deltas add to this one from now on.
     Due,
+    /// Something changed, or what was kept is not the last one.
+    Wanted,
     /// A revocation; one that reflects this change already will do.
     Change(u64),
-}
-
-/// Why a CRL was not issued. The one before is served on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CrlError {
-    /// The clock cannot be believed.
-    #[error(transparent)]
-    Clock(#[from] ImplausibleClock),
-    /// A time beyond what can be stated.
-    #[error("the CRL's dates lie outside of what can be stated")]
-    Time,
-    /// It would be too long.
-    #[error(transparent)]
-    TooLong(#[from] CrlTooLong),
-    /// It would be faulty.
-    #[error("the CRL would be faulty")]
-    Lint(#[from] CrlLintFindings),
-    /// The store did not record it; nothing was signed.
-    #[error("the store did not record the CRL")]
-    Store(#[from] store::Error),
-    /// The token did not sign.
-    #[error("the token did not sign the CRL")]
-    KeyStore(#[from] hsm_keystore::Error),
-    /// What the token gave is no signature over it.
-    #[error(transparent)]
-    Assemble(#[from] AssembleError),
-    /// It could not be kept as a file.
-    #[error("the CRL could not be kept")]
-    Kept(#[source] Box<crate::Error>),
-    /// A thread that encodes CRLs ended by a fault of ours.
-    #[error("the CRL was not encoded")]
-    Task(#[from] tokio::task::JoinError),
-}
-
-impl CrlError {
-    /// Tells whether the same may succeed later without anyone changing it.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Clock(_) => true,
-            Self::Store(error) => error.is_transient(),
-            Self::KeyStore(error) => is_keystore_transient(error),
-            Self::Time
-            | Self::TooLong(_)
-            | Self::Lint(_)
-            | Self::Assemble(_)
-            | Self::Kept(_)
-            | Self::Task(_) => false,
-        }
-    }
-
-    /// Returns the reason as metrics have it.
-    const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Clock(_) | Self::Time => "clock",
-            Self::TooLong(_) => "too-long",
-            Self::Lint(_) => "lint",
-            Self::Store(_) => "store",
-            Self::KeyStore(_) => "token",
-            Self::Assemble(_) => "bad-signature",
-            Self::Kept(_) => "file",
-            Self::Task(_) => "internal",
-        }
-    }
 }
 
 /// What the CRLs of one batch share.
@@ -173,6 +105,9 @@ struct Batch {
     /// The number of the full one, which its delta shares (RFC 5280, 5.2.3).
     whole_number: Option<u64>,
 }
+
+/// How much longer than it worked the publisher rests.
+const REST: u32 = 4;
 
 /// Time between looks at the clock: somebody may have set it.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -255,8 +190,19 @@ impl Publisher {
                 continue;
             }
             let all: BTreeSet<_> = wanted.union(&due).copied().collect();
-            match self.publish(&all, Cause::Due).await {
-                Ok(()) => failures = 0,
+            // Deltas add to what came by the clock, not to what a revocation brought.
+            let cause = if due.contains(&CrlKind::Whole) {
+                Cause::Due
+            } else {
+                Cause::Wanted
+            };
+            let began = Instant::now();
+            match self.publish(&all, cause).await {
+                Ok(()) => {
+                    failures = 0;
+                    // Large CRLs come less often, whatever is revoked meanwhile.
+                    tokio::time::sleep(began.elapsed() * REST).await;
+                }
                 Err(_) => {
                     failures += 1;
                     let wait = backoff(failures);
@@ -505,20 +451,6 @@ impl Publisher {
         Ok(crl)
     }
 
-    /// Returns which entries a CRL has.
-    fn selection(&self, kind: CrlKind, base: Option<Base>) -> Selection {
-        match kind {
-            CrlKind::Whole => Selection::Whole,
-            CrlKind::Shard(shard) => Selection::Shard {
-                shard,
-                counts: self.parts.publication.history.shards.clone(),
-            },
-            CrlKind::Delta => Selection::Since {
-                through: base.map_or(0, |base| base.through),
-            },
-        }
-    }
-
     /// Returns which expired certificates stay on the next CRL of a kind, and the
     /// last ones recorded.
     async fn kept(
@@ -535,63 +467,6 @@ impl Publisher {
             expired_before: self.expired_before(this_update),
         };
         Ok((kept, last))
-    }
-
-    /// Returns the moment before which expired certificates need not stay; none
-    /// where they stay for ever.
-    fn expired_before(&self, this_update: Timestamp) -> Option<Timestamp> {
-        match self.parts.config.keep_expired {
-            KeepExpired::Forever => None,
-            KeepExpired::For(time) => Some(this_update.checked_sub(time).unwrap_or(Timestamp::MIN)),
-        }
-    }
-
-    /// Says since when expired certificates are on a CRL (X.509, 9.5.2.8), where
-    /// they stay at all.
-    fn expired_certs(&self, kind: CrlKind, this_update: Timestamp) -> Option<Timestamp> {
-        if kind == CrlKind::Delta {
-            return None;
-        }
-        match self.parts.config.keep_expired {
-            KeepExpired::Forever => Some(self.parts.since),
-            KeepExpired::For(time) if time.is_zero() => None,
-            KeepExpired::For(time) => {
-                let since = this_update.checked_sub(time).unwrap_or(Timestamp::MIN);
-                Some(since.max(self.parts.since))
-            }
-        }
-    }
-
-    /// Says by which addresses certificates name a CRL.
-    fn issuing_point(&self, kind: CrlKind) -> Option<IssuingPoint> {
-        let history = &self.parts.publication.history;
-        let place = match kind {
-            CrlKind::Shard(_) => kind,
-            // RFC 5280, 6.3.3 (b)(2)(i): a full CRL that names its place would not
-            // count for certificates that name their shard's, or none, as a root's.
-            // Deltas are as their base.
-            CrlKind::Whole | CrlKind::Delta
-                if self.parts.root || history.largest() > 0 || !self.parts.config.issuing_point =>
-            {
-                return None;
-            }
-            CrlKind::Whole | CrlKind::Delta => CrlKind::Whole,
-        };
-        let urls = history
-            .urls
-            .iter()
-            .map(|base| place.url(base, &self.parts.issuer));
-        Some(IssuingPoint {
-            urls: urls.collect(),
-            only: CoveredKinds::All,
-        })
-    }
-
-    /// Says where the delta of a CRL is.
-    fn freshest(&self, kind: CrlKind) -> Option<String> {
-        let deltas = !self.parts.root && self.parts.config.delta_interval.is_some();
-        let url = self.parts.publication.history.urls.first()?;
-        (deltas && kind == CrlKind::Whole).then(|| CrlKind::Delta.url(url, &self.parts.issuer))
     }
 
     /// Drops entries that are on no CRL any more.
@@ -633,25 +508,6 @@ impl Publisher {
     fn set_base(&self, base: Base) {
         *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(base);
     }
-}
-
-/// Encodes and lints a CRL; returns the SHA-256 of what is to be signed besides.
-fn prepare(
-    plan: &CrlPlan,
-    facts: &IssuerFacts,
-    snapshot: &Snapshot,
-    now: Timestamp,
-) -> Result<(LintedCrl, [u8; 32]), CrlError> {
-    let planned = plan.encode(facts, snapshot.der())?;
-    let linted = lint(planned, plan, facts, now)?;
-    // What is signed is mostly a SHA-256; it is not made twice.
-    let tbs_sha256 = linted.digest().try_into().unwrap_or_else(|_| {
-        let mut octets = [0; 32];
-        let digest = digest::digest(&digest::SHA256, linted.tbs_der());
-        octets.copy_from_slice(digest.as_ref());
-        octets
-    });
-    Ok((linted, tbs_sha256))
 }
 
 /// Milliseconds with a fraction.

@@ -27,6 +27,8 @@ pub(crate) fn distribution_routes(
         let resource = |path: &str| web::resource(path);
         config
             .app_data(Data::from(Arc::clone(&publication)))
+            // What is asked most is looked for first.
+            .configure(|config| super::ocsp::routes(config, &responder))
             .service(
                 resource("/crl/{name}.crl")
                     .route(web::get().to(crl))
@@ -41,8 +43,7 @@ pub(crate) fn distribution_routes(
                 resource("/ca/{issuer}.cer")
                     .route(web::get().to(certificate))
                     .route(web::head().to(certificate)),
-            )
-            .configure(|config| super::ocsp::routes(config, &responder));
+            );
     }
 }
 

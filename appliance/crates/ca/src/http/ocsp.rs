@@ -11,13 +11,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue, HttpDate};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use aws_lc_rs::digest;
 use jiff::SignedDuration;
-use mesh::{Body, BodyLimits, Problem, ProblemType, wire};
+use mesh::{Body, BodyLimits, Problem, ProblemType, RouteName, wire};
 use model::Timestamp;
 
 use super::conditional::knows;
@@ -32,25 +32,25 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, responder: &Arc<Responder>
         max_bytes: responder.max_request_bytes(),
         timeout: BODY_TIMEOUT,
     };
-    let responder = Data::from(Arc::clone(responder));
     // RFC 6960, A.1: clients append the request to the URL of the certificate,
-    // with or without a slash at its end; POST goes to that URL as it is.
-    let resource = |path: &str| {
-        web::resource(path)
+    // with or without a slash at its end; POST goes to that URL as it is. The
+    // request in the path is no route's parameter: matching it would cost more
+    // than the answer.
+    config.service(
+        web::scope("/ocsp")
             .app_data(limits)
-            .app_data(responder.clone())
-            .route(web::post().to(post))
-    };
-    config
-        .service(resource("/ocsp"))
-        .service(resource("/ocsp/"))
-        .service(
-            web::resource("/ocsp/{request:.*}")
-                .app_data(responder.clone())
-                .route(web::get().to(get))
-                .route(web::head().to(get)),
-        );
+            .app_data(Data::from(Arc::clone(responder)))
+            .service(web::resource("").route(web::post().to(post)))
+            .service(web::resource("/").route(web::post().to(post)))
+            .default_service(web::to(get)),
+    );
 }
+
+/// What logs and metrics call a POST.
+const POST_ROUTE: RouteName = RouteName("/ocsp");
+
+/// What logs and metrics call a GET.
+const GET_ROUTE: RouteName = RouteName("/ocsp/{request}");
 
 /// `POST /ocsp`.
 async fn post(
@@ -58,6 +58,7 @@ async fn post(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
+    request.extensions_mut().insert(POST_ROUTE);
     // Absent is taken: curl and others without a type mean what they send.
     if let Some(given) = request.headers().get(header::CONTENT_TYPE)
         && !is_ocsp_request(given)
@@ -80,6 +81,12 @@ async fn post(
 
 /// `GET /ocsp/{request}`.
 async fn get(responder: Data<Responder>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    request.extensions_mut().insert(GET_ROUTE);
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(HttpResponse::MethodNotAllowed()
+            .insert_header((header::ALLOW, "GET, HEAD"))
+            .finish());
+    }
     let responder = responder.into_inner();
     let request_der = address::read(request.path(), responder.max_request_bytes())
         .map_err(address::NoRequest::into_problem)?;

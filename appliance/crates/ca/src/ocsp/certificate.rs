@@ -12,7 +12,7 @@ use std::time::Duration;
 use hsm_keystore::PrivateKey;
 use jiff::SignedDuration;
 use mesh::csr::{self, CsrContent};
-use model::{ProfileName, RequestId};
+use model::{ProfileName, RequestId, Timestamp};
 use pki::certificate::Certificate;
 use pki::profile::ProfileKind;
 use tokio::time::sleep;
@@ -46,10 +46,8 @@ impl Responder {
         };
         let mut wait = FIRST_WAIT;
         loop {
-            match self.obtain(issuer, ca).await {
-                Ok(signing) => {
-                    let renew_at = signing.signatory.renew_at();
-                    self.take_up(issuer, signing);
+            match self.renew(issuer, ca).await {
+                Ok(renew_at) => {
                     wait = FIRST_WAIT;
                     while self.clock.now() < renew_at {
                         sleep(NAP).await;
@@ -62,6 +60,30 @@ impl Responder {
                 }
             }
         }
+    }
+
+    /// Finds or makes key and certificate now, so that whoever asks from here on
+    /// is answered. A failure is told, and [`Responder::run`] tries again.
+    pub(crate) async fn prepare(&self, ca: &Arc<Ca>) {
+        if let Some(issuer) = self.issuer(&ca.authorities.issuing.id)
+            && let Err(failure) = self.renew(issuer, ca).await
+        {
+            self.tell(issuer, &failure);
+        }
+    }
+
+    /// Has a certificate that is not to be renewed yet; returns when it will be.
+    async fn renew(&self, issuer: &IssuerAnswers, ca: &Arc<Ca>) -> Result<Timestamp, Error> {
+        if let Some(signing) = issuer.signing.load().as_ref() {
+            let renew_at = signing.signatory.renew_at();
+            if self.clock.now() < renew_at {
+                return Ok(renew_at);
+            }
+        }
+        let signing = self.obtain(issuer, ca).await?;
+        let renew_at = signing.signatory.renew_at();
+        self.take_up(issuer, signing);
+        Ok(renew_at)
     }
 
     /// Tells that there is no new certificate: for someone to act on once time is

@@ -14,8 +14,8 @@ use prometheus_client::registry::{Registry, Unit};
 pub struct OcspMetrics {
     /// Queries, by what was answered and where the answer came from.
     query_family: Family<QueryLabels, Counter>,
-    /// The members of that family, found once.
-    queries: [[Counter; Source::ALL.len()]; Said::ALL.len()],
+    /// The members of that family, found once; none where the two do not go together.
+    queries: [[Option<Counter>; Source::ALL.len()]; Said::ALL.len()],
     /// Signatures, by purpose and outcome.
     signatures: Family<SignatureLabels, Counter>,
     /// Seconds until an answer was signed, by purpose.
@@ -77,6 +77,14 @@ impl Said {
         Self::TryLater,
         Self::Failed,
     ];
+
+    /// Tells whether it is signed; errors are not (RFC 6960, 2.3).
+    pub(crate) const fn is_signed(self) -> bool {
+        match self {
+            Self::Good | Self::Revoked | Self::Unknown | Self::Several => true,
+            Self::Malformed | Self::Unauthorized | Self::TryLater | Self::Failed => false,
+        }
+    }
 
     /// Returns the label.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -190,10 +198,12 @@ impl Default for OcspMetrics {
         let query_family = Family::<QueryLabels, Counter>::default();
         let queries = Said::ALL.map(|said| {
             Source::ALL.map(|source| {
-                query_family.get_or_create_owned(&QueryLabels {
+                let labels = QueryLabels {
                     status: said.as_str(),
                     source: source.as_str(),
-                })
+                };
+                let is_signed = source != Source::Unsigned;
+                (said.is_signed() == is_signed).then(|| query_family.get_or_create_owned(&labels))
             })
         });
         Self {
@@ -305,7 +315,7 @@ impl OcspMetrics {
             .queries
             .get(said as usize)
             .and_then(|sources| sources.get(source as usize));
-        if let Some(counter) = counter {
+        if let Some(Some(counter)) = counter {
             counter.inc();
         }
     }

@@ -90,28 +90,61 @@ impl Drop for Landing {
 /// An answer that is being signed.
 #[derive(Debug)]
 pub(crate) struct Awaited {
-    /// Where it arrives.
-    receiver: watch::Receiver<Option<OcspAnswer>>,
-    /// Counts it.
+    /// Who answers, and counts it.
     responder: Arc<Responder>,
+    /// How far it is.
+    state: State,
+}
+
+/// How far an answer is.
+#[derive(Debug)]
+enum State {
+    /// Others may wait for it as well; it is signed elsewhere.
+    Shared(watch::Receiver<Option<OcspAnswer>>),
+    /// It is for one query alone, which has it signed by waiting for it. Nothing
+    /// is lost if the client goes away.
+    Alone {
+        /// Place of the issuer.
+        issuer: usize,
+        /// The request.
+        request_der: Box<[u8]>,
+        /// Whether its nonce is answered.
+        with_nonce: bool,
+        /// Its turn among those who can ask without end.
+        _turn: OwnedSemaphorePermit,
+        /// Counts it.
+        _counted: InFlight,
+    },
 }
 
 impl Awaited {
     /// Waits for it; the token's deadline bounds the wait.
-    pub(crate) async fn wait(mut self) -> OcspAnswer {
-        let answer = match self.receiver.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone(),
-            // Its task ended by a fault of ours.
-            Err(_) => None,
-        };
-        let answer = answer.unwrap_or_else(|| OcspAnswer::error(ErrorStatus::InternalError));
-        let source = match answer.said {
-            Said::Good | Said::Revoked | Said::Unknown | Said::Several => Source::Signed,
-            Said::Malformed | Said::Unauthorized | Said::TryLater | Said::Failed => {
-                Source::Unsigned
+    pub(crate) async fn wait(self) -> OcspAnswer {
+        let Self { responder, state } = self;
+        let answer = match state {
+            State::Shared(mut receiver) => match receiver.wait_for(Option::is_some).await {
+                Ok(answer) => answer.clone(),
+                // Its task ended by a fault of ours.
+                Err(_) => None,
+            }
+            .unwrap_or_else(|| OcspAnswer::error(ErrorStatus::InternalError)),
+            State::Alone {
+                issuer,
+                request_der,
+                with_nonce,
+                ..
+            } => {
+                responder
+                    .answer_fresh(issuer, &request_der, with_nonce)
+                    .await
             }
         };
-        self.responder.metrics.answered(answer.said, source);
+        let source = if answer.said.is_signed() {
+            Source::Signed
+        } else {
+            Source::Unsigned
+        };
+        responder.metrics.answered(answer.said, source);
         answer
     }
 }
@@ -119,7 +152,7 @@ impl Awaited {
 impl Responder {
     /// Has an answer signed, or joins those who wait for the same.
     pub(super) fn want(self: &Arc<Self>, wanted: Wanted) -> Begun {
-        let receiver = match wanted {
+        match wanted {
             Wanted::Answer {
                 issuer,
                 serial,
@@ -133,25 +166,49 @@ impl Responder {
                     version,
                 };
                 let errand = self.errand(Purpose::Query, Priority::Revocation);
-                self.fly(flight, errand, true)
+                match self.fly(flight, errand, true) {
+                    Some(receiver) => Begun::Awaited(Awaited {
+                        responder: Arc::clone(self),
+                        state: State::Shared(receiver),
+                    }),
+                    None => self.later(),
+                }
             }
             Wanted::Fresh {
                 issuer,
                 request_der,
                 with_nonce,
-            } => self.sign_fresh(issuer, request_der, with_nonce),
-        };
-        match receiver {
-            Some(receiver) => Begun::Awaited(Awaited {
-                receiver,
-                responder: Arc::clone(self),
-            }),
-            None => {
-                let answer = OcspAnswer::error(ErrorStatus::TryLater);
-                self.metrics.answered(answer.said, Source::Unsigned);
-                Begun::Answered(answer)
+            } => {
+                let turn = Arc::clone(&self.repeatable).try_acquire_owned();
+                let permit = Arc::clone(&self.permits).try_acquire_owned();
+                match (turn, permit) {
+                    (Ok(turn), Ok(permit)) => Begun::Awaited(Awaited {
+                        responder: Arc::clone(self),
+                        state: State::Alone {
+                            issuer,
+                            request_der,
+                            with_nonce,
+                            _turn: turn,
+                            _counted: InFlight::count(self, Some(permit)),
+                        },
+                    }),
+                    _ => match self.instead(issuer, &request_der) {
+                        Some(answer) => {
+                            self.metrics.answered(answer.said, Source::Ready);
+                            Begun::Answered(answer)
+                        }
+                        None => self.later(),
+                    },
+                }
             }
         }
+    }
+
+    /// Answers that as many signatures are under way as may.
+    fn later(&self) -> Begun {
+        let answer = OcspAnswer::error(ErrorStatus::TryLater);
+        self.metrics.answered(answer.said, Source::Unsigned);
+        Begun::Answered(answer)
     }
 
     /// Says how a signature is asked for.
@@ -259,34 +316,6 @@ impl Responder {
                 until: answer.next_update,
             }),
         )
-    }
-
-    /// Has a request answered by a signature of its own. None if too many are
-    /// under way and nothing is ready instead.
-    fn sign_fresh(
-        self: &Arc<Self>,
-        issuer: usize,
-        request_der: Box<[u8]>,
-        with_nonce: bool,
-    ) -> Option<watch::Receiver<Option<OcspAnswer>>> {
-        let turn = Arc::clone(&self.repeatable).try_acquire_owned();
-        let permit = Arc::clone(&self.permits).try_acquire_owned();
-        let (sender, receiver) = watch::channel(None);
-        let (Ok(turn), Ok(permit)) = (turn, permit) else {
-            let answer = self.instead(issuer, &request_der)?;
-            sender.send_replace(Some(answer));
-            return Some(receiver);
-        };
-        let responder = Arc::clone(self);
-        self.runtime.spawn(async move {
-            let _counted = InFlight::count(&responder, Some(permit));
-            let answer = responder
-                .answer_fresh(issuer, &request_der, with_nonce)
-                .await;
-            drop(turn);
-            sender.send_replace(Some(answer));
-        });
-        Some(receiver)
     }
 
     /// Signs an answer to one request alone.
@@ -439,6 +468,7 @@ impl Responder {
 }
 
 /// Counts a signature for a query while it is under way.
+#[derive(Debug)]
 struct InFlight {
     /// Whose.
     responder: Arc<Responder>,

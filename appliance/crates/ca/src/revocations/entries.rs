@@ -214,6 +214,23 @@ impl Segment {
         u32::try_from(self.der.len()).unwrap_or(u32::MAX)
     }
 
+    /// Joins segments.
+    fn joined(parts: [&Self; 2]) -> Self {
+        let mut joined = Self {
+            der: Vec::with_capacity(parts.iter().map(|part| part.der.len()).sum()),
+            marks: Vec::with_capacity(parts.iter().map(|part| part.marks.len()).sum()),
+        };
+        for part in parts {
+            let start = joined.end();
+            joined.der.extend_from_slice(&part.der);
+            joined.marks.extend(part.marks.iter().map(|mark| Mark {
+                end: start + mark.end,
+                ..*mark
+            }));
+        }
+        joined
+    }
+
     /// Copies the entries for which `keep` holds.
     fn filtered(&self, keep: impl Fn(&Mark) -> bool) -> Self {
         let mut copy = Self {
@@ -245,13 +262,7 @@ impl Partition {
             && last.der.len() < 2 * joined.der.len()
             && last.der.len() + joined.der.len() < MAX_SEGMENT
         {
-            let mut longer = last.filtered(|_| true);
-            for (mark, place) in joined.places() {
-                if let Some(der) = joined.der.get(place) {
-                    longer.copy(mark, der);
-                }
-            }
-            joined = longer;
+            joined = Segment::joined([last.as_ref(), &joined]);
             self.segments.pop();
         }
         joined.der.shrink_to_fit();

@@ -322,12 +322,14 @@ async fn every_role_may_make_exactly_its_calls() {
     let installation = Installation::ready("").await;
     let served = Served::start(&installation).await;
     let grants: Grants = installation.config.check().unwrap().grants;
+    served.ca.issue_crls().await.unwrap();
     for role in model::Role::ALL {
         let client = served.client(&installation, &format!("{role}/x")).await;
         for (call, path) in [
             (Call::Certificates, "/certificates"),
             (Call::Profiles, "/profiles"),
             (Call::Status, "/status"),
+            (Call::Revocations, "/revocations"),
         ] {
             let status = client.get(served.url(path)).send().await.unwrap().status();
             let expected = if grants.allows_call(role, call) {
@@ -336,6 +338,33 @@ async fn every_role_may_make_exactly_its_calls() {
                 StatusCode::FORBIDDEN
             };
             assert_eq!(status, expected, "{role} {path}");
+        }
+        let revoking = [
+            (Call::Revoke, "/revoke-cert", "{\"serial\":\"01\"}", 404),
+            (
+                Call::RevokeAny,
+                "/revocations",
+                "{\"issuer\":\"issuing\",\"revocations\":[]}",
+                200,
+            ),
+            (Call::IssueCrl, "/crl", "{}", 200),
+        ];
+        for (call, path, body, done) in revoking {
+            let request = client
+                .post(served.url(path))
+                .header("content-type", "application/json");
+            let status = request.body(body).send().await.unwrap().status();
+            let expected = if grants.allows_call(role, call) {
+                done
+            } else {
+                403
+            };
+            assert_eq!(status.as_u16(), expected, "{role} {path}");
+        }
+        // Told to everybody.
+        for path in ["/crl", "/crl/root", "/ca/chain.pem"] {
+            let status = client.get(served.url(path)).send().await.unwrap().status();
+            assert_eq!(status, StatusCode::OK, "{role} {path}");
         }
         let sign = client
             .post(served.url("/sign"))

@@ -258,6 +258,11 @@ impl Served {
         let service = CaService::bind(Arc::clone(&ca), &shared, chain_file, stapling)
             .await
             .unwrap();
+        eventually("the OCSP responder signs", || async {
+            let responder = ca.publication.responder.status();
+            responder.certificate_expires.is_some()
+        })
+        .await;
         Self {
             ca,
             store,
@@ -304,6 +309,18 @@ impl Served {
         profile: &str,
         identity: Option<Identity>,
     ) -> reqwest::Client {
+        let identity = self.identity_with(key, csr_der, profile, identity).await;
+        self.client_as(Some(identity))
+    }
+
+    /// Has a key certified by the CA itself.
+    pub(super) async fn identity_with(
+        &self,
+        key: Arc<dyn PrivateKey>,
+        csr_der: Vec<u8>,
+        profile: &str,
+        identity: Option<Identity>,
+    ) -> Arc<TlsIdentity> {
         let signed = self
             .ca
             .local_client()
@@ -320,7 +337,7 @@ impl Served {
         let chain = CertificateDer::pem_slice_iter(signed.chain_pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .unwrap();
-        self.client_as(Some(TlsIdentity::from_private_key(chain, key).unwrap()))
+        TlsIdentity::from_private_key(chain, key).unwrap()
     }
 
     /// Makes a client with an identity or none.

@@ -81,6 +81,9 @@ impl HttpCaClient {
             .connect_timeout(persistence.connect_timeout)
             .timeout(persistence.attempt_timeout)
             .pool_idle_timeout(Duration::from_secs(30))
+            // An answer that is held back is told apart from a CA that is gone.
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .http2_keep_alive_timeout(Duration::from_secs(5))
             .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self {

@@ -28,7 +28,8 @@ pub struct CrlCheckerParts {
     pub issuers: Vec<WatchedIssuer>,
     /// How.
     pub config: RevocationConfig,
-    /// Where the last good CRLs are kept for the next start.
+    /// Where the last good CRLs are kept for the next start: a directory of this
+    /// service's own.
     pub directory: PathBuf,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -393,7 +394,9 @@ impl AdmitPeer for CrlChecker {
             Standing::Revoked => Refusal::Revoked,
             Standing::Foreign => Refusal::Unknown,
             Standing::Unknown => {
-                self.note_freshness();
+                if !self.told_stale.load(Ordering::Relaxed) {
+                    self.note_freshness();
+                }
                 if self.config.no_fresh_crl == NoFreshCrl::Admit {
                     self.metrics.unchecked(self.service);
                     return Ok(());

@@ -59,6 +59,11 @@ struct OutsideShell;
 #[derive(Debug, Clone)]
 pub struct RequestSpan(pub Span);
 
+/// What logs and metrics call a request, where its handler says so: put among the
+/// request's extensions. Without it they name the route that matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteName(pub &'static str);
+
 /// The middleware of one listener.
 #[derive(Debug, Clone)]
 pub(crate) struct Shell(Arc<Settings>);
@@ -328,8 +333,15 @@ impl Exchange {
         let span = request.extensions_mut().remove::<RequestSpan>();
         // Entered for the lines below alone: nothing here waits.
         let _entered = span.as_ref().map(|RequestSpan(span)| span.enter());
-        let route = request.match_pattern();
-        let route = route.as_deref().unwrap_or(UNMATCHED);
+        let named = request.extensions().get::<RouteName>().copied();
+        let pattern = match named {
+            Some(_) => None,
+            None => request.match_pattern(),
+        };
+        let route = named
+            .map(|RouteName(name)| name)
+            .or(pattern.as_deref())
+            .unwrap_or(UNMATCHED);
         let stated = response
             .error()
             .and_then(|error| error.as_error::<Problem>());

@@ -51,7 +51,8 @@ pub struct StaplerParts {
     pub issuers: Vec<CertificateDer<'static>>,
     /// Who answers: the CA over mutual TLS, or the CA itself.
     pub source: Arc<dyn RevocationSource>,
-    /// Where the last response is kept for the next start: beside the chain.
+    /// The file in which the last response is kept for the next start: beside the
+    /// chain.
     pub kept: PathBuf,
     /// How.
     pub config: StaplingConfig,

@@ -70,7 +70,7 @@ fn sentence(findings: &[CrlFinding]) -> String {
 /// Judges a planned CRL against RFC 5280, and against what was planned.
 ///
 /// One pass over the entries, without allocation as long as they ascend by serial
-/// number; if they do not, a table of at most 32 octets an entry finds repetitions.
+/// number; if they do not, eight octets an entry and a sort find repetitions.
 ///
 /// # Errors
 ///

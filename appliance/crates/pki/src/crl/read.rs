@@ -358,10 +358,77 @@ const REASON_ALONE: [u8; 13] = [
     0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01,
 ];
 
+/// Reasons by code (5.3.1); 7 is not used.
+const REASONS: [Option<RevocationReason>; 11] = {
+    let mut by_code = [None; 11];
+    let mut place = 0;
+    while place < RevocationReason::ALL.len() {
+        let reason = RevocationReason::ALL[place];
+        by_code[reason.code() as usize] = Some(reason);
+        place += 1;
+    }
+    by_code
+};
+
 impl<'a> CrlEntry<'a> {
     /// Reads the next entry (5.1.2.6).
     #[inline]
     fn read(list: &mut Reader<'a>, place: usize) -> Result<Self, CrlError> {
+        match Self::read_plain(list.rest()) {
+            Some(entry) => {
+                list.skip(entry.whole.len());
+                Ok(entry)
+            }
+            None => Self::read_any(list, place),
+        }
+    }
+
+    /// Reads an entry as nearly all of nearly every list are: a UTCTime, and no
+    /// extension or a reason alone. None for any other, sound or not.
+    ///
+    /// Lists of a million entries are read before they are signed: this takes a quarter
+    /// of the time of [`Self::read_any`], which says what is wrong.
+    #[inline]
+    fn read_plain(rest: &'a [u8]) -> Option<Self> {
+        let [
+            tlv::SEQUENCE,
+            len @ ..=0x7f,
+            tlv::INTEGER,
+            serial_len @ 2..=20,
+            ..,
+        ] = rest
+        else {
+            return None;
+        };
+        let whole = rest.get(..2 + usize::from(*len))?;
+        let (serial, fields) = whole.get(4..)?.split_at_checked(usize::from(*serial_len))?;
+        let (date, extensions) = fields.split_first_chunk()?;
+        let sound = match serial {
+            [0, next, ..] => next & 0x80 != 0,
+            [first, ..] => first & 0x80 == 0,
+            [] => false,
+        };
+        let written_reason = match extensions {
+            [] => None,
+            [before @ .., code] if *before == REASON_ALONE => {
+                Some((*REASONS.get(usize::from(*code))?)?)
+            }
+            _ => return None,
+        };
+        sound.then_some(Self {
+            whole,
+            serial,
+            revoked_at: time::read_utc(date)?,
+            written_reason,
+            invalidity_date: None,
+            has_extensions: !extensions.is_empty(),
+            odd_extensions: false,
+        })
+    }
+
+    /// Reads any entry.
+    #[cold]
+    fn read_any(list: &mut Reader<'a>, place: usize) -> Result<Self, CrlError> {
         let entry = list.expect(tlv::SEQUENCE)?;
         let mut fields = entry.reader();
         let serial = fields.expect(tlv::INTEGER)?.integer()?;
@@ -379,13 +446,7 @@ impl<'a> CrlEntry<'a> {
         };
         if let Some(extensions) = fields.optional(tlv::SEQUENCE)? {
             read.has_extensions = true;
-            match extensions.whole.split_last() {
-                // Nearly every entry of nearly every list.
-                Some((code, before)) if *before == REASON_ALONE => {
-                    read.written_reason = Some(read_reason(*code, extensions)?);
-                }
-                _ => read.read_extensions(extensions.reader())?,
-            }
+            read.read_extensions(extensions.reader())?;
         }
         fields.finish()?;
         Ok(read)
@@ -455,14 +516,13 @@ impl<'a> CrlEntry<'a> {
     }
 }
 
-/// Finds the reason of a code (5.3.1).
+/// Finds the reason of a code.
 fn read_reason(code: u8, place: Tlv<'_>) -> Result<RevocationReason, Malformed> {
-    RevocationReason::from_code(code)
-        .map_err(|_| place.refuse("a reason that RFC 5280 does not know"))
+    let reason = REASONS.get(usize::from(code)).copied().flatten();
+    reason.ok_or_else(|| place.refuse("a reason that RFC 5280 does not know"))
 }
 
 /// Says why octets of a minimal INTEGER are no serial number, if they are none.
-#[inline]
 fn serial_problem(octets: &[u8]) -> Option<InvalidSerial> {
     match octets {
         [first, ..] if first & 0x80 != 0 => Some(InvalidSerial::Negative),

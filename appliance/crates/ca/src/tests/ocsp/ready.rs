@@ -152,7 +152,7 @@ async fn more_misses_than_may_wait_try_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_made_anew_at_half_their_life() {
-    let answering = Answering::start("").await;
+    let answering = Answering::start("validity = '24h'").await;
     let leaf = answering.issue("a.example").await;
     answering.is_ready().await;
     let first = produced_at(&answering.ask(CertIdHash::Sha1, leaf.serial()).await);
@@ -183,7 +183,7 @@ async fn a_token_that_comes_back_is_taken_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_start_goes_on_with_what_is_true_and_without_token() {
-    let answering = Answering::start("").await;
+    let answering = Answering::start("validity = '24h'").await;
     let goes_on = answering.issue("a.example").await;
     let revoked = answering.issue("b.example").await;
     answering

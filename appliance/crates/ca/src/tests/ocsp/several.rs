@@ -42,7 +42,7 @@ async fn each_certificate_of_a_request_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_signature_covers_several_and_a_revocation_is_still_told_at_once() {
-    let answering = Answering::start("batch = 8\nready_hashes = ['sha1']").await;
+    let answering = Answering::start("validity = '24h'\nbatch = 8\nready_hashes = ['sha1']").await;
     let mut leafs = Vec::new();
     for number in 0..6 {
         leafs.push(answering.issue(&format!("{number}.example")).await);

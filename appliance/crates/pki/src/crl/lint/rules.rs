@@ -94,7 +94,7 @@ impl<'a> EntryRules<'a> {
     #[inline]
     pub(super) fn see(&mut self, entry: &CrlEntry<'a>) {
         let serial = entry.serial_octets();
-        self.ascending &= self.before < serial;
+        self.ascending &= is_ascending(self.before, serial);
         self.before = serial;
         let (date, reason) = (entry.revoked_at, entry.written_reason);
         let sound = date.canonical
@@ -146,6 +146,18 @@ impl<'a> EntryRules<'a> {
                 self.findings.push(finding(lint, Some(entry.serial())));
             }
         }
+    }
+}
+
+/// Tells whether octets come before others; serial numbers mostly differ in their first
+/// 16 octets, which are compared at once.
+#[inline]
+fn is_ascending(before: &[u8], after: &[u8]) -> bool {
+    match (before.first_chunk(), after.first_chunk()) {
+        (Some(one), Some(two)) if one != two => {
+            u128::from_be_bytes(*one) < u128::from_be_bytes(*two)
+        }
+        _ => before < after,
     }
 }
 
