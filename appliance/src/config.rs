@@ -307,14 +307,27 @@ impl Config {
         if !self.client.url.is_empty() {
             return self.client.url.clone();
         }
-        let listen = self.ca.listen();
-        let host = match listen.ip() {
-            // Listening everywhere includes loopback, which the certificate names.
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        format!("https://{}", SocketAddr::new(host, listen.port()))
+        url_of(self.ca.listen())
+    }
+
+    /// Returns the URL of the ACME service's listener with client certificates:
+    /// the one configured, or that of this machine where `[acme.mesh]` listens;
+    /// none where that is switched off.
+    pub(crate) fn acme_url(&self) -> Option<String> {
+        if !self.client.acme_url.is_empty() {
+            return Some(self.client.acme_url.clone());
+        }
+        let mesh = self.acme.mesh.as_ref()?;
+        Some(url_of(mesh.listener.listen))
+    }
+
+    /// Returns the URL of the ACME service's directory for stock clients; none where
+    /// that listener is switched off.
+    pub(crate) fn acme_directory(&self) -> Option<String> {
+        let open = self.acme.open.as_ref()?;
+        let outside = open.external_url.as_ref().map(ToString::to_string);
+        let url = outside.unwrap_or_else(|| url_of(open.listener.listen));
+        Some(format!("{url}/directory"))
     }
 
     /// Returns the URL of metrics and health.
@@ -326,6 +339,17 @@ impl Config {
     pub(crate) fn trust_domain(&self) -> &TrustDomain {
         self.ca.trust_domain()
     }
+}
+
+/// Returns the URL by which this machine reaches a listener.
+fn url_of(listen: SocketAddr) -> String {
+    let host = match listen.ip() {
+        // Listening everywhere includes loopback, which the certificate names.
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("https://{}", SocketAddr::new(host, listen.port()))
 }
 
 /// An authority's key is to be on a keystore that is not configured.
