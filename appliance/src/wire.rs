@@ -8,7 +8,6 @@ mod keystore;
 mod serve;
 mod supervisor;
 
-pub(crate) use acme::ENROLMENT_VALIDITY;
 pub(crate) use distribution::publication;
 pub(crate) use keystore::{Keystores, keystore_failure, open_keystore};
 pub(crate) use serve::{Services, serve};

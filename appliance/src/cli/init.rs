@@ -13,7 +13,7 @@ use ca::{
     AuthorityCertificates, Ca, CaMetrics, CaParts, IssueRequest, OcspMetrics, Publication,
     Requester, RootCrl,
 };
-use hsm_keystore::{KeyAlgorithm, KeyId};
+use hsm_keystore::KeyAlgorithm;
 use indicatif::ProgressBar;
 use mesh::csr::{self, CsrContent};
 use model::{Clock, Identity, PeerName, ProfileName, RequestId, Role};

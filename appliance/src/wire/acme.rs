@@ -17,7 +17,6 @@ use mesh::revocation::RevocationMetrics;
 use prometheus_client::registry::Registry;
 use tracing::{info, warn};
 
-pub(crate) use self::enrolment::ENROLMENT_VALIDITY;
 use self::service::{Opened, Starting};
 use super::serve::{Process, Running, open_keystore};
 use crate::failure::{Failure, Trying};

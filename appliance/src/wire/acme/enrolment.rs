@@ -13,7 +13,7 @@ use mesh::{
     CaClient, CaClientError, ClientTls, HttpCaClient, PeerCertificate, Persistence, StaplePolicy,
     TlsIdentity,
 };
-use model::{Clock, Identity, ProfileName, RevocationReason, Role, Timestamp};
+use model::{Clock, Identity, RevocationReason, Role, Timestamp};
 use rustls::pki_types::CertificateDer;
 use tracing::{info, warn};
 
@@ -249,7 +249,3 @@ impl Held {
         now < self.certificate.not_after
     }
 }
-
-/// Says what an enrolment identity's validity is: long enough to carry it to
-/// another machine.
-pub(crate) const ENROLMENT_VALIDITY: &str = "24h";
