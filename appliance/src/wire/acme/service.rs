@@ -60,11 +60,14 @@ pub(super) enum StartError {
 
 impl StartError {
     /// Tells whether the same may succeed later without this process being
-    /// started again: the CA or the token is away, an identity was not left yet.
+    /// started again: the CA or the token is away, an identity that counts was not
+    /// left yet.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::NotEnrolled => true,
-            Self::Mesh(mesh::Error::Ca(error)) => error.is_transient(),
+            // Refused or not: the remedy, another identity, comes from the running CA,
+            // which may be of this very process.
+            Self::Mesh(mesh::Error::Ca(_)) => true,
             // Trust that the CA's first start has yet to leave.
             Self::Mesh(mesh::Error::File { act: "read", .. }) => true,
             Self::Mesh(mesh::Error::KeyStore(error)) | Self::KeyStore(error) => {
