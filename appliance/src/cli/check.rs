@@ -80,6 +80,8 @@ struct Places {
     acme: Option<String>,
     /// The ACME listener with client certificates, where it is on.
     acme_mesh: Option<String>,
+    /// The port where http-01 looks for clients.
+    acme_http_port: u16,
     /// The ACME service's store.
     acme_store: String,
 }
@@ -125,6 +127,7 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> Result<ExitCode, Failure> {
             store: config.ca_store().directory.display().to_string(),
             acme: config.acme_directory(),
             acme_mesh: config.acme_url(),
+            acme_http_port: config.acme.validation.http_port(),
             acme_store: config.acme_store().directory.display().to_string(),
         },
     };

@@ -68,6 +68,8 @@ impl StartError {
             // Refused or not: the remedy, another identity, comes from the running CA,
             // which may be of this very process.
             Self::Mesh(mesh::Error::Ca(_)) => true,
+            // The system's name servers may not be known yet.
+            Self::Part { .. } => true,
             // Trust that the CA's first start has yet to leave.
             Self::Mesh(mesh::Error::File { act: "read", .. }) => true,
             Self::Mesh(mesh::Error::KeyStore(error)) | Self::KeyStore(error) => {
@@ -77,7 +79,6 @@ impl StartError {
             Self::Mesh(_)
             | Self::Store(_)
             | Self::Open(_)
-            | Self::Part { .. }
             | Self::NoIssuer
             | Self::Task(_) => false,
         }

@@ -260,6 +260,12 @@ impl CheckedValidation {
         Ok(Arc::new(DnsResolver::new(&self.dns)?))
     }
 
+    /// Returns the port of http-01.
+    #[must_use]
+    pub fn http_port(&self) -> u16 {
+        self.http_port
+    }
+
     /// Makes the validator over a resolver; with a CAA checker, that is asked in
     /// the same attempt.
     ///
