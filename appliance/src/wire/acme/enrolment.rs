@@ -222,6 +222,7 @@ impl Enroller<'_> {
             target: RevokeTarget::Serial(ticket.certificate.serial.clone()),
             reason: RevocationReason::CessationOfOperation,
             invalidity_date: None,
+            request_id: None,
         };
         match ca.revoke(&request).await {
             Ok(_) => info!(

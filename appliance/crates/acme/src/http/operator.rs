@@ -6,7 +6,7 @@ use std::str::FromStr;
 use actix_web::http::header;
 use actix_web::web::{self, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use mesh::{JsonBody, Peer, Problem, ProblemType};
+use mesh::{JsonBody, Peer, Problem, ProblemType, RequestContext};
 use model::acme::{AccountEvent, AccountId, EabKeyId};
 use model::{RevocationReason, Role};
 use serde::Serialize;
@@ -238,6 +238,7 @@ async fn order(
 async fn revoke_order(
     listener: Data<Listener>,
     peer: Peer,
+    request: RequestContext,
     id: Path<String>,
     body: JsonBody<RevokeOrderCertificate>,
 ) -> Result<HttpResponse, Problem> {
@@ -246,8 +247,11 @@ async fn revoke_order(
         Some(text) => named(text)?,
         None => RevocationReason::Unspecified,
     };
-    let revoked = listener.acme.revoke_order(&named(&id)?, reason).await;
-    let revoked = revoked.map_err(problem)?;
+    let revoked = listener
+        .acme
+        .revoke_order(&named(&id)?, reason, &request.request_id)
+        .await
+        .map_err(problem)?;
     Ok(json(&order_view(&revoked)))
 }
 

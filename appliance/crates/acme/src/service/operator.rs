@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mesh::wire::{RevokeRequest, RevokeTarget};
-use model::RevocationReason;
 use model::acme::{AccountEvent, AccountId, EabKeyId, OrderId};
+use model::{RequestId, RevocationReason};
 use pki::pem;
 use store::acme::{Account, AcmeError, EabKey, EabKeyState, Listing, MacKey, Order, OrderFilter};
 use zeroize::Zeroizing;
@@ -123,6 +123,7 @@ impl Acme {
         &self,
         id: &OrderId,
         reason: RevocationReason,
+        request_id: &RequestId,
     ) -> Result<Arc<Order>, OperatorRefusal> {
         let order = self.find_order(id).await?;
         let missing = || OperatorRefusal::Missing {
@@ -137,6 +138,7 @@ impl Acme {
                 target: RevokeTarget::Certificate(leaf),
                 reason,
                 invalidity_date: None,
+                request_id: Some(request_id.clone()),
             })
             .await?;
         self.forget_renewal(&certificate.serial);

@@ -1,6 +1,7 @@
 //! Revocation (RFC 8555, 7.6).
 
-use mesh::wire::{RevokeRequest as CaRequest, RevokeTarget};
+use aws_lc_rs::digest::{SHA256, digest};
+use mesh::wire::{RevokeKeyRequest, RevokeRequest as CaRequest, RevokeTarget};
 use mesh::{CaClientError, ProblemType};
 use model::RevocationReason;
 use model::acme::Identifier;
@@ -54,17 +55,64 @@ impl Acme {
                 }
             }
         }
-        self.ca
-            .revoke(&CaRequest {
-                target: RevokeTarget::Certificate(certificate_der),
-                reason,
-                invalidity_date: None,
-            })
-            .await
-            .map_err(revocation_problem)?;
+        // Whoever signs with the key itself has shown that it is out.
+        let key_is_out = matches!(signed.signer, Signer::Key(_))
+            && reason == RevocationReason::KeyCompromise
+            && self.revoke_key(context, &certificate).await?;
+        if !key_is_out {
+            self.ca
+                .revoke(&CaRequest {
+                    target: RevokeTarget::Certificate(certificate_der),
+                    reason,
+                    invalidity_date: None,
+                    request_id: Some(context.request_id.clone()),
+                })
+                .await
+                .map_err(revocation_problem)?;
+        }
         self.forget_renewal(certificate.serial());
         self.metrics.revoked.inc();
         Ok(())
+    }
+
+    /// Has every certificate of a compromised key revoked and the key blocked;
+    /// false where others' certificates share it, which the CA leaves to its
+    /// operator.
+    async fn revoke_key(
+        &self,
+        context: &Context,
+        certificate: &Certificate,
+    ) -> Result<bool, AcmeProblem> {
+        let mut public_key_sha256 = [0; 32];
+        let spki = certificate.public_key().spki_der();
+        public_key_sha256.copy_from_slice(digest(&SHA256, spki).as_ref());
+        let outcome = self
+            .ca
+            .revoke_key(&RevokeKeyRequest {
+                public_key_sha256,
+                reason: RevocationReason::KeyCompromise,
+                invalidity_date: None,
+                request_id: Some(context.request_id.clone()),
+            })
+            .await;
+        match outcome {
+            Ok(outcome) => {
+                let serial = certificate.serial();
+                if outcome
+                    .revoked
+                    .iter()
+                    .any(|record| record.serial == *serial)
+                {
+                    return Ok(true);
+                }
+                // Revoked before, or none of this CA's: the CA says which.
+                Ok(false)
+            }
+            Err(error) if error.problem_type() == Some(ProblemType::RevocationForbidden) => {
+                Ok(false)
+            }
+            Err(error) => Err(revocation_problem(error)),
+        }
     }
 
     /// Tells whether an account may revoke a certificate: it ordered it, or holds

@@ -53,6 +53,8 @@ struct State {
     asked: Vec<SignRequest>,
     /// What is revoked.
     revoked: HashSet<SerialNumber>,
+    /// Which keys are never certified again, by the SHA-256 of their SPKI.
+    blocked: HashSet<[u8; 32]>,
     /// How long certificates live, in seconds.
     life_s: i64,
 }
@@ -93,6 +95,7 @@ impl TestAuthority {
                 signed: HashMap::new(),
                 asked: Vec::new(),
                 revoked: HashSet::new(),
+                blocked: HashSet::new(),
                 life_s: 90 * 86_400,
             }),
         }
@@ -116,6 +119,11 @@ impl TestAuthority {
     /// Tells whether a certificate is revoked.
     pub(super) fn is_revoked(&self, serial: &SerialNumber) -> bool {
         self.state.lock().unwrap().revoked.contains(serial)
+    }
+
+    /// Counts the keys that are never certified again.
+    pub(super) fn blocked_keys(&self) -> usize {
+        self.state.lock().unwrap().blocked.len()
     }
 
     /// Revokes a certificate without anyone asking.
@@ -305,8 +313,47 @@ impl CaClient for TestAuthority {
         })
     }
 
-    async fn revoke_key(&self, _: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError> {
-        Err(away())
+    async fn revoke_key(&self, request: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError> {
+        let mut state = self.state.lock().unwrap();
+        if state.mood == Mood::Away {
+            return Err(away());
+        }
+        let serials: Vec<SerialNumber> = state
+            .signed
+            .values()
+            .filter_map(|signed| {
+                let chain = pki::pem::read_certificates(signed.chain_pem.as_bytes()).unwrap();
+                let certificate = Certificate::from_der(&chain[0]).unwrap();
+                let spki = certificate.public_key().spki_der();
+                let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, spki);
+                (hash.as_ref() == request.public_key_sha256).then(|| certificate.serial().clone())
+            })
+            .collect();
+        let (mut revoked, mut already_revoked) = (Vec::new(), Vec::new());
+        for serial in serials {
+            let record = RevocationRecord {
+                serial: serial.clone(),
+                issuer: "issuing".parse().unwrap(),
+                revoked_at: Timestamp::UNIX_EPOCH,
+                reason: request.reason,
+                invalidity_date: None,
+                not_after: None,
+                public_key_sha256: None,
+                revoked_by: None,
+            };
+            if state.revoked.insert(serial) {
+                revoked.push(record);
+            } else {
+                already_revoked.push(record);
+            }
+        }
+        state.blocked.insert(request.public_key_sha256);
+        Ok(KeyRevocation {
+            public_key_sha256: String::new(),
+            blocked: true,
+            revoked,
+            already_revoked,
+        })
     }
 
     async fn revocations(&self, _: &RevocationFilter) -> Result<RevocationPage, CaClientError> {

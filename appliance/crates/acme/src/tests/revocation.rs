@@ -88,6 +88,12 @@ async fn the_certificates_key_revokes_it_without_an_account() {
     let holder = Client::with(&server, key);
     let reply = holder.post(&url, request(&chain, Some(json!(1)))).await;
     assert_eq!(reply.status, 200, "{reply:?}");
+    // Whoever has the key and says that it is out is believed: it is never certified again.
+    assert_eq!(server.authority.blocked_keys(), 1);
+    holder
+        .post(&url, request(&chain, Some(json!(1))))
+        .await
+        .problem(400, "alreadyRevoked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
