@@ -1,9 +1,11 @@
 //! The command line: one file for each command.
 
+mod acme;
 mod cert;
 mod check;
 mod completions;
 mod crl;
+mod enrolment;
 mod files;
 mod identity;
 mod init;
@@ -95,6 +97,9 @@ enum Command {
     /// List what was revoked; take it to and from files.
     #[command(subcommand)]
     Revocation(revocation::Command),
+    /// Look after the ACME service's accounts, orders and EAB keys.
+    #[command(subcommand)]
+    Acme(acme::Command),
     /// Make identities with which people and services log in.
     #[command(subcommand)]
     Identity(identity::Command),
@@ -139,6 +144,7 @@ impl Cli {
             Command::Crl(command) => crl::run(command, &file.load()?),
             Command::Ocsp(command) => ocsp::run(command, &file.load()?),
             Command::Revocation(command) => revocation::run(command, &file.load()?),
+            Command::Acme(command) => acme::run(command, &file.load()?),
             Command::Identity(command) => identity::run(command, &file.load()?),
             Command::Store(command) => store::run(&command, &file.load()?),
             Command::Completions(args) => completions::run(&args),

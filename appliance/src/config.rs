@@ -20,6 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ::store::StoreConfig;
+use acme::{AcmeConfig, CheckedAcmeConfig};
 use ca::{CaConfig, CheckedCaConfig};
 use hsm_keystore::{KeyId, KeyStoreConfig};
 use model::TrustDomain;
@@ -47,7 +48,10 @@ struct RawConfig {
     /// The CA service.
     #[serde(default)]
     ca: CaConfig,
-    /// The CA's store.
+    /// The ACME service.
+    #[serde(default)]
+    acme: AcmeConfig,
+    /// The stores.
     #[serde(default)]
     store: RawStore,
     /// Logs, metrics and health.
@@ -58,7 +62,7 @@ struct RawConfig {
     client: ClientConfig,
 }
 
-/// `[store]`: what the CA's store may use; its place follows from `state_dir`.
+/// `[store]`: what each store may use; their places follow from `state_dir`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawStore {
@@ -100,11 +104,13 @@ pub(crate) struct Config {
     keystores: BTreeMap<String, KeyStoreConfig>,
     /// The CA service.
     pub(crate) ca: CheckedCaConfig,
+    /// The ACME service.
+    pub(crate) acme: CheckedAcmeConfig,
     /// The keystore of the issuing authority, if not that of `[keystore]`.
     signing_keystore: Option<String>,
     /// The keystore of the root, if not that of `[keystore]`.
     root_keystore: Option<String>,
-    /// What the CA's store may use.
+    /// What each store may use.
     store: RawStore,
     /// Logs, metrics and health.
     pub(crate) telemetry: TelemetryConfig,
@@ -161,13 +167,26 @@ impl Config {
                 );
             }
         }
-        match (identity, ca) {
-            (Ok(identity), Ok(ca)) if refusals.is_empty() => Ok(Self {
+        let acme = raw.acme.check();
+        if let Err(error) = &acme {
+            refuse(&["acme"], error);
+        }
+        if let Some(name) = &raw.acme.service.keystore
+            && !raw.keystores.contains_key(name)
+        {
+            refuse(
+                &["acme", "service", "keystore"],
+                &NoSuchKeystore { name: name.clone() },
+            );
+        }
+        match (identity, ca, acme) {
+            (Ok(identity), Ok(ca), Ok(acme)) if refusals.is_empty() => Ok(Self {
                 identity,
                 state_dir: raw.state_dir,
                 keystore: raw.keystore,
                 keystores: raw.keystores,
                 ca,
+                acme,
                 signing_keystore: raw.ca.ceremony.issuing.keystore,
                 root_keystore: raw.ca.ceremony.root.keystore,
                 store: raw.store,
@@ -217,6 +236,16 @@ impl Config {
         self.state_dir.join("ca-tls-chain.pem")
     }
 
+    /// Returns where the chain of the ACME service's own certificate is kept.
+    pub(crate) fn acme_tls_chain_file(&self) -> PathBuf {
+        self.state_dir.join("acme-tls-chain.pem")
+    }
+
+    /// Returns where the ACME service keeps the CRLs that tell which clients count.
+    pub(crate) fn acme_crls(&self) -> PathBuf {
+        self.state_dir.join("acme-crls")
+    }
+
     /// Returns the name of the root's keystore.
     pub(crate) fn root_keystore(&self) -> Option<&str> {
         self.root_keystore.as_deref()
@@ -229,8 +258,18 @@ impl Config {
 
     /// Returns where the CA's store lies and what it may use.
     pub(crate) fn ca_store(&self) -> StoreConfig {
+        self.store_in("ca")
+    }
+
+    /// Returns where the ACME service's store lies and what it may use.
+    pub(crate) fn acme_store(&self) -> StoreConfig {
+        self.store_in("acme")
+    }
+
+    /// Returns a store's place below the state directory, and what it may use.
+    fn store_in(&self, directory: &str) -> StoreConfig {
         StoreConfig {
-            directory: self.state_dir.join("ca"),
+            directory: self.state_dir.join(directory),
             segment_mib: self.store.segment_mib,
             index_cache_mib: self.store.index_cache_mib,
             queue: self.store.queue,
@@ -268,14 +307,27 @@ impl Config {
         if !self.client.url.is_empty() {
             return self.client.url.clone();
         }
-        let listen = self.ca.listen();
-        let host = match listen.ip() {
-            // Listening everywhere includes loopback, which the certificate names.
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        format!("https://{}", SocketAddr::new(host, listen.port()))
+        url_of(self.ca.listen())
+    }
+
+    /// Returns the URL of the ACME service's listener with client certificates:
+    /// the one configured, or that of this machine where `[acme.mesh]` listens;
+    /// none where that is switched off.
+    pub(crate) fn acme_url(&self) -> Option<String> {
+        if !self.client.acme_url.is_empty() {
+            return Some(self.client.acme_url.clone());
+        }
+        let mesh = self.acme.mesh.as_ref()?;
+        Some(url_of(mesh.listener.listen))
+    }
+
+    /// Returns the URL of the ACME service's directory for stock clients; none where
+    /// that listener is switched off.
+    pub(crate) fn acme_directory(&self) -> Option<String> {
+        let open = self.acme.open.as_ref()?;
+        let outside = open.external_url.as_ref().map(ToString::to_string);
+        let url = outside.unwrap_or_else(|| url_of(open.listener.listen));
+        Some(format!("{url}/directory"))
     }
 
     /// Returns the URL of metrics and health.
@@ -287,6 +339,17 @@ impl Config {
     pub(crate) fn trust_domain(&self) -> &TrustDomain {
         self.ca.trust_domain()
     }
+}
+
+/// Returns the URL by which this machine reaches a listener.
+fn url_of(listen: SocketAddr) -> String {
+    let host = match listen.ip() {
+        // Listening everywhere includes loopback, which the certificate names.
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("https://{}", SocketAddr::new(host, listen.port()))
 }
 
 /// An authority's key is to be on a keystore that is not configured.

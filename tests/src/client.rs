@@ -214,7 +214,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When the connection breaks, or the answer is no HTTP/1.1 with a length.
+    /// When the connection breaks, or the answer is no HTTP/1.1 with a length or chunks.
     pub fn exchange(&mut self, message: &[u8]) -> Result<Answer, Error> {
         self.send(message)?;
         self.receive()
@@ -224,7 +224,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When the connection breaks, or the answer is no HTTP/1.1 with a length.
+    /// When the connection breaks, or the answer is no HTTP/1.1 with a length or chunks.
     pub fn receive(&mut self) -> Result<Answer, Error> {
         let head_end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
@@ -241,20 +241,56 @@ impl Connection {
             head,
             body: Vec::new(),
         };
-        let length: usize = answer
-            .header("content-length")
-            .and_then(|length| length.parse().ok())
-            .ok_or_else(|| Error::Malformed {
-                what: "an HTTP answer's length",
-                seen: answer.head.clone(),
-            })?;
         let body_start = head_end + 4;
-        while self.buffer.len() < body_start + length {
+        // RFC 9112, 6.3.
+        let end = if answer.status == 204 {
+            body_start
+        } else if answer.header("transfer-encoding").is_some() {
+            self.receive_chunks(body_start, &mut answer.body)?
+        } else {
+            let length: usize = answer
+                .header("content-length")
+                .and_then(|length| length.parse().ok())
+                .ok_or_else(|| malformed_length(&answer.head))?;
+            let end = body_start + length;
+            self.read_until(end)?;
+            answer.body = self.buffer[body_start..end].to_vec();
+            end
+        };
+        self.buffer.drain(..end);
+        Ok(answer)
+    }
+
+    /// Reads a chunked body that begins at a place of the buffer, and returns where it
+    /// ends (RFC 9112, 7.1; without trailers, which nobody here sends).
+    fn receive_chunks(&mut self, begin: usize, body: &mut Vec<u8>) -> Result<usize, Error> {
+        let mut at = begin;
+        loop {
+            let line_end = loop {
+                if let Some(length) = find(&self.buffer[at..], b"\r\n") {
+                    break at + length;
+                }
+                self.read_more()?;
+            };
+            let line = String::from_utf8_lossy(&self.buffer[at..line_end]).into_owned();
+            let size = usize::from_str_radix(line.split(';').next().unwrap_or("").trim(), 16)
+                .map_err(|_| malformed_length(&line))?;
+            let (data, next) = (line_end + 2, line_end + 2 + size + 2);
+            self.read_until(next)?;
+            body.extend_from_slice(&self.buffer[data..data + size]);
+            if size == 0 {
+                return Ok(next);
+            }
+            at = next;
+        }
+    }
+
+    /// Reads until the buffer holds this many octets.
+    fn read_until(&mut self, length: usize) -> Result<(), Error> {
+        while self.buffer.len() < length {
             self.read_more()?;
         }
-        answer.body = self.buffer[body_start..body_start + length].to_vec();
-        self.buffer.drain(..body_start + length);
-        Ok(answer)
+        Ok(())
     }
 
     /// Reads what there is, at least one octet.
@@ -270,6 +306,14 @@ impl Connection {
             }
             Err(error) => Err(Error::connection("read the answer")(error)),
         }
+    }
+}
+
+/// Makes an error about a body's length.
+fn malformed_length(seen: &str) -> Error {
+    Error::Malformed {
+        what: "an HTTP answer's length",
+        seen: seen.to_owned(),
     }
 }
 

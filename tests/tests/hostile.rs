@@ -273,6 +273,55 @@ mod tests {
     }
 
     #[test]
+    fn no_caa_record_makes_its_judge_panic() {
+        let seeds = [
+            "\x00\x05issueca1.example.net; account=230123",
+            "\u{0}\u{9}issuewild;",
+            "\x00\x05issueca1.example.net; validationmethods=dns-01,http-01; accounturi=https://a/1",
+            "\x01\x05iodefmailto:security@example.com",
+            "\x7f\x03tbsUnknown",
+        ];
+        run("caa", &seeds.map(|seed| seed.as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn no_certificate_of_a_challenge_makes_its_reader_panic() {
+        let proof = acme::validate::KeyAuthorization::new("token", "thumbprint");
+        let name = model::acme::Identifier::Dns("www.example.org".into());
+        let seed = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let mut params = rcgen::CertificateParams::new(names).unwrap();
+            let digest = proof.digest();
+            params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(&digest)];
+            let key = rcgen::KeyPair::generate().unwrap();
+            params.self_signed(&key).unwrap().der().to_vec()
+        };
+        let seeds = [seed(&["www.example.org"]), seed(&["192.0.2.1", "a.test"])];
+        acme::validate::check_tls_alpn_certificate(&seeds[0], &name, &proof).unwrap();
+        run("tls_alpn", &seeds);
+    }
+
+    #[test]
+    fn no_signed_request_makes_its_reader_panic() {
+        let seeds = [
+            include_str!("../fuzz/seeds/jws/es256.json"),
+            include_str!("../fuzz/seeds/jws/es384.json"),
+            include_str!("../fuzz/seeds/jws/eddsa.json"),
+            include_str!("../fuzz/seeds/jws/rs256.json"),
+            include_str!("../fuzz/seeds/jws/key-change.json"),
+            include_str!("../fuzz/seeds/jws/binding.json"),
+        ];
+        for seed in seeds {
+            let jws = acme::jws::Jws::parse(seed.as_bytes()).unwrap();
+            if let acme::jws::KeyReference::Jwk(jwk) = jws.key() {
+                let key = acme::jws::AccountKey::from_jwk(jwk, &Default::default()).unwrap();
+                jws.verify(&key).unwrap();
+            }
+        }
+        run("jws", &seeds.map(|seed| seed.as_bytes().to_vec()));
+    }
+
+    #[test]
     fn no_certificate_and_no_journal_make_their_parsers_panic() {
         let mut ca = Builder::on_files().start().unwrap();
         let mut certificates = Vec::new();

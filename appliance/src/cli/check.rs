@@ -1,6 +1,7 @@
 //! `chancery check`: the configuration, the tokens and the stores, without
 //! starting anything.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -75,6 +76,14 @@ struct Places {
     identities: String,
     /// The CA's store.
     store: String,
+    /// The directory for stock ACME clients, where that listener is on.
+    acme: Option<String>,
+    /// The ACME listener with client certificates, where it is on.
+    acme_mesh: Option<String>,
+    /// The port where http-01 looks for clients.
+    acme_http_port: u16,
+    /// The ACME service's store.
+    acme_store: String,
 }
 
 /// What `chancery check --json` prints.
@@ -104,7 +113,8 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> Result<ExitCode, Failure> {
         let title = format!("keystore {name}");
         checks.push(keystore(&config, Some(name), &title, Outcome::Absent));
     }
-    checks.push(journal(&config));
+    checks.push(journal("store", &config.ca_store().directory));
+    checks.push(journal("ACME store", &config.acme_store().directory));
     checks.push(identity(&config));
     let report = Report {
         sound: checks.iter().all(|check| check.outcome != Outcome::Failed),
@@ -115,6 +125,10 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> Result<ExitCode, Failure> {
             telemetry: config.telemetry_url(),
             identities: config.identities().display().to_string(),
             store: config.ca_store().directory.display().to_string(),
+            acme: config.acme_directory(),
+            acme_mesh: config.acme_url(),
+            acme_http_port: config.acme.validation.http_port(),
+            acme_store: config.acme_store().directory.display().to_string(),
         },
     };
     show(args, &report)?;
@@ -147,19 +161,18 @@ fn keystore(config: &Config, name: Option<&str>, title: &str, otherwise: Outcome
     }
 }
 
-/// Walks the journal, where there is one.
-fn journal(config: &Config) -> Check {
-    let directory = config.ca_store().directory;
+/// Walks a journal, where there is one.
+fn journal(name: &str, directory: &Path) -> Check {
     if !directory.exists() {
         return Check {
-            name: "store".to_owned(),
+            name: name.to_owned(),
             outcome: Outcome::Absent,
-            detail: format!("{} is made by chancery init", directory.display()),
+            detail: format!("{} is made when it is first needed", directory.display()),
         };
     }
-    match store::verify(&directory) {
+    match store::verify(directory) {
         Ok(verified) => Check::found(
-            "store",
+            name,
             format!(
                 "{}: the chain of {} frames is whole",
                 directory.display(),
@@ -167,7 +180,7 @@ fn journal(config: &Config) -> Check {
             ),
         ),
         Err(error) => Check::stopped(
-            "store",
+            name,
             Outcome::Failed,
             &Failure::because("verify the journal", error)
                 .next("keep the directory as it is and see docs/storage.md"),

@@ -11,9 +11,11 @@ use mesh::csr::CsrContent;
 use model::{Identity, PeerName, ProfileName, Role};
 
 use super::operator::{Operator, Order};
-use super::{files, output, request};
+use super::prompt::Terminal;
+use super::{enrolment, files, output, request};
 use crate::config::Config;
 use crate::failure::{Failure, Trying};
+use crate::wire;
 
 /// The profile of identities.
 const PROFILE: &str = "service";
@@ -37,7 +39,8 @@ pub(super) struct IssueArgs {
     name: PeerName,
 
     /// Where NAME-key.pem (mode 0600), NAME-cert.pem, NAME-chain.pem and ca.pem
-    /// go; without it, the directory of identities.
+    /// go; without it, the directory of identities, but for the enrolment of the
+    /// configured ACME service, which goes into that service's keystore.
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -45,8 +48,8 @@ pub(super) struct IssueArgs {
     #[arg(long, short, default_value = "p256")]
     algorithm: KeyAlgorithm,
 
-    /// How long it is to be valid: 90d, 12h, or ISO 8601; the profile's default
-    /// without it.
+    /// How long it is to be valid: 90d, 12h, or ISO 8601; without it the profile's
+    /// default, a day for an enrolment.
     #[arg(long, value_name = "DURATION")]
     validity: Option<String>,
 
@@ -82,9 +85,62 @@ pub(super) fn run(command: Command, config: &Config) -> Result<ExitCode, Failure
     }
 }
 
+impl IssueArgs {
+    /// Returns how long it is to be valid: an enrolment only until it is used.
+    fn validity(&self) -> Option<String> {
+        let is_enrolment = matches!(self.role, Role::EnrolAcme | Role::EnrolSigning);
+        self.validity
+            .clone()
+            .or_else(|| is_enrolment.then(|| enrolment::VALIDITY.to_owned()))
+    }
+}
+
+/// Leaves this installation's ACME service an enrolment identity in its keystore.
+fn enrol_acme(args: &IssueArgs, config: &Config, operator: &Operator) -> Result<ExitCode, Failure> {
+    let name = config.acme.service.keystore.as_deref();
+    let keystore = wire::open_keystore(config, name, &Terminal)?;
+    let place = enrolment::Place {
+        config,
+        keystore: keystore.as_ref(),
+    };
+    let key = place.key(args.algorithm)?;
+    let identity = place.identity();
+    let issued = operator.sign(Order {
+        csr_der: request::make(key.as_ref(), &place.content())?,
+        profile: Some(ProfileName::new(PROFILE).trying(|| "name the profile".to_owned())?),
+        validity: args.validity(),
+        identity: Some(identity.clone()),
+    })?;
+    let chain = pki::pem::read_certificates(issued.chain_pem.as_bytes())
+        .trying(|| "read the CA's answer".to_owned())?;
+    let leaf = chain
+        .first()
+        .ok_or_else(|| Failure::new("find a certificate in the CA's answer"))?;
+    place.leave(leaf)?;
+    if args.json {
+        output::json(&serde_json::json!({
+            "identity": identity.to_string(),
+            "serial": issued.serial,
+            "key": place.key_id().to_string(),
+            "keystore": place.keystore.describe(),
+        }))?;
+    } else {
+        output::facts(&[
+            ("identity", identity.to_string()),
+            ("serial", issued.serial.to_string()),
+            ("key", place.key_id().to_string()),
+            ("kept on", place.keystore.describe()),
+        ])?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Issues an identity.
 fn issue(args: &IssueArgs, config: &Config) -> Result<ExitCode, Failure> {
     let operator = Operator::connect(config)?;
+    if args.role == Role::EnrolAcme && args.out.is_none() && args.name == config.acme.service.name {
+        return enrol_acme(args, config, &operator);
+    }
     let identity = Identity {
         role: args.role,
         name: args.name.clone(),
@@ -103,7 +159,7 @@ fn issue(args: &IssueArgs, config: &Config) -> Result<ExitCode, Failure> {
     let issued = operator.sign(Order {
         csr_der,
         profile: Some(ProfileName::new(PROFILE).trying(|| "name the profile".to_owned())?),
-        validity: args.validity.clone(),
+        validity: args.validity(),
         identity: Some(identity.clone()),
     })?;
     let written = files::write_chain(&directory, &id, &issued.chain_pem)?;

@@ -13,7 +13,7 @@ use ca::{
     AuthorityCertificates, Ca, CaMetrics, CaParts, IssueRequest, OcspMetrics, Publication,
     Requester, RootCrl,
 };
-use hsm_keystore::{KeyAlgorithm, KeyId};
+use hsm_keystore::KeyAlgorithm;
 use indicatif::ProgressBar;
 use mesh::csr::{self, CsrContent};
 use model::{Clock, Identity, PeerName, ProfileName, RequestId, Role};
@@ -22,7 +22,7 @@ use serde::Serialize;
 use tokio::runtime;
 
 use super::prompt::Terminal;
-use super::{files, output, request};
+use super::{enrolment, files, output, request};
 use crate::config::Config;
 use crate::failure::{Advise, Failure, Trying};
 use crate::telemetry::SystemClock;
@@ -51,6 +51,20 @@ struct Report {
     operator: Operator,
     /// The root to trust, PEM.
     trust: PathBuf,
+    /// The ACME service's enrolment.
+    acme: Enrolment,
+}
+
+/// The identity with which a service asks for its first certificate.
+#[derive(Debug, Serialize)]
+struct Enrolment {
+    /// Whether it was made now; otherwise it was there, or the service has
+    /// a certificate.
+    made: bool,
+    /// Its key and certificate in the keystore.
+    key: String,
+    /// The keystore.
+    keystore: String,
 }
 
 /// One authority.
@@ -137,14 +151,16 @@ async fn perform(config: &Config) -> Result<Report, Failure> {
     .await
     .trying(opened)?;
     first_crls(config, &keystores, &ca, publication, &store, &clock).await?;
-    let root_pem = ceremony
-        .authorities
-        .first()
-        .map(|root| root.certificate_pem.clone())
-        .unwrap_or_default();
+    let authority_pem = |place: usize| {
+        let authority = ceremony.authorities.get(place);
+        authority.map_or_else(String::new, |found| found.certificate_pem.clone())
+    };
+    let (root_pem, issuing_pem) = (authority_pem(0), authority_pem(1));
     let operator = first_operator(config, &ca, &root_pem, clock.as_ref()).await?;
+    let acme = first_enrolment(config, &keystores, &ca, &issuing_pem, clock.as_ref()).await?;
     ca.drain().await;
     Ok(Report {
+        acme,
         authorities: ceremony.authorities.into_iter().map(authority).collect(),
         operator,
         trust: config.identities().join("ca.pem"),
@@ -252,8 +268,12 @@ async fn first_operator(
     let csr_der = csr::build(key.as_ref(), &content)
         .await
         .trying(|| format!("make a certificate request for {id}"))?;
+    let identity = Identity {
+        role: Role::Operator,
+        name: PeerName::new(id.as_str()).trying(|| "name the operator's identity".to_owned())?,
+    };
     let issued = Arc::clone(ca)
-        .issue(operator_request(id, csr_der)?)
+        .issue(identity_request(identity, OPERATOR_VALIDITY, csr_der)?)
         .await
         .trying(|| format!("issue the operator's certificate for {id}"))?;
     files::write_chain(&directory, id, &ca.chain_pem(&issued.certificate_der))?;
@@ -261,20 +281,56 @@ async fn first_operator(
     Ok(operator(true))
 }
 
-/// Says what the operator's certificate is to be.
-fn operator_request(id: &KeyId, csr_der: Vec<u8>) -> Result<IssueRequest, Failure> {
-    let tried = || "name the operator's identity".to_owned();
+/// Leaves the ACME service an identity to enrol with, unless it has that or a
+/// certificate.
+async fn first_enrolment(
+    config: &Config,
+    keystores: &Keystores<'_>,
+    ca: &Arc<Ca>,
+    issuing_pem: &str,
+    clock: &dyn Clock,
+) -> Result<Enrolment, Failure> {
+    let keystore = keystores.open(config.acme.service.keystore.as_deref())?;
+    let place = enrolment::Place {
+        config,
+        keystore: keystore.as_ref(),
+    };
+    let enrolment = |made| Enrolment {
+        made,
+        key: place.key_id().to_string(),
+        keystore: place.keystore.describe(),
+    };
+    if place.is_provided(issuing_pem, clock.now()) {
+        return Ok(enrolment(false));
+    }
+    let key = place.key(KeyAlgorithm::EcP256)?;
+    let csr_der = csr::build(key.as_ref(), &place.content())
+        .await
+        .trying(|| "make a certificate request for the ACME service's enrolment".to_owned())?;
+    let request = identity_request(place.identity(), enrolment::VALIDITY, csr_der)?;
+    let issued = Arc::clone(ca)
+        .issue(request)
+        .await
+        .trying(|| "issue the enrolment identity of the ACME service".to_owned())?;
+    place.leave(&issued.certificate_der)?;
+    Ok(enrolment(true))
+}
+
+/// Says what an identity's certificate is to be.
+fn identity_request(
+    identity: Identity,
+    validity: &str,
+    csr_der: Vec<u8>,
+) -> Result<IssueRequest, Failure> {
+    let tried = || format!("describe the certificate of {identity}");
     Ok(IssueRequest {
         csr_der,
         profile: Some(ProfileName::new("service").trying(tried)?),
-        validity: Some(OPERATOR_VALIDITY.parse().trying(tried)?),
-        identity: Some(Identity {
-            role: Role::Operator,
-            name: PeerName::new(id.as_str()).trying(tried)?,
-        }),
+        validity: Some(validity.parse().trying(tried)?),
         requester: Requester::Ca,
         request_id: RequestId::new("init").trying(tried)?,
         idempotency: None,
+        identity: Some(identity),
     })
 }
 
@@ -352,5 +408,14 @@ fn show(args: &Args, report: &Report) -> Result<(), Failure> {
         ),
         ("its key", report.operator.key.display().to_string()),
         ("trust", report.trust.display().to_string()),
+        (
+            "ACME service",
+            format!(
+                "enrols by {} on {}, {}",
+                report.acme.key,
+                report.acme.keystore,
+                made(report.acme.made)
+            ),
+        ),
     ])
 }

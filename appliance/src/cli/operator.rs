@@ -62,7 +62,7 @@ impl Operator {
             .build()
             .trying(|| "start a runtime".to_owned())?;
         let url = config.ca_url();
-        let tls = client_tls(config)?;
+        let tls = client_tls(config, Role::ServiceCa)?;
         let client = |total| {
             let persistence = Persistence {
                 total,
@@ -273,8 +273,13 @@ impl Operator {
     }
 }
 
-/// Reads the identity and the trust anchors of `[client]`.
-fn client_tls(config: &Config) -> Result<ClientTls, Failure> {
+/// Reads the identity and the trust anchors of `[client]`; `server` is the role
+/// that whoever answers must hold.
+///
+/// # Errors
+///
+/// When the identity, or what it trusts, is not there or cannot be used.
+pub(super) fn client_tls(config: &Config, server: Role) -> Result<ClientTls, Failure> {
     let directory = config.identities();
     let id = config.identity();
     let chain = files::chain_path(&directory, id);
@@ -287,7 +292,7 @@ fn client_tls(config: &Config) -> Result<ClientTls, Failure> {
         )
     };
     let identity = TlsIdentity::from_pem_files(&chain, &key)
-        .trying(|| format!("log in to the CA as {id}"))
+        .trying(|| format!("log in as {id}"))
         .advise(advice)?;
     let anchors = tls::certificates_from_pem_file(&config.trust())
         .trying(|| "read the authorities to trust".to_owned())
@@ -297,7 +302,7 @@ fn client_tls(config: &Config) -> Result<ClientTls, Failure> {
         identity: Some(identity),
         expected: Some(ExpectedServer {
             domain: config.trust_domain().clone(),
-            role: Role::ServiceCa,
+            role: server,
         }),
         staple: mesh::StaplePolicy::IfPresent,
     })

@@ -115,6 +115,23 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Reads a limit of a listing, 0 standing for none.
+pub(super) fn most(limit: usize) -> usize {
+    match limit {
+        0 => usize::MAX,
+        limit => limit,
+    }
+}
+
+/// Says that a listing was cut, if it was.
+pub(super) fn note_more(more: bool, what: &str, limit: usize) {
+    if more {
+        note(&format!(
+            "There are more than {limit} {what}; --limit 0 lists all."
+        ));
+    }
+}
+
 /// Renders a time to the second, UTC.
 pub(super) fn time(time: model::Timestamp) -> String {
     format!("{time:.0}")

@@ -26,6 +26,8 @@ enum Services {
     All,
     /// The CA alone.
     Ca,
+    /// The ACME service alone; its CA runs elsewhere.
+    Acme,
 }
 
 /// Runs the services until a signal ends them.
@@ -40,11 +42,12 @@ pub(super) fn run(args: &Args, config: Config, verbose: u8) -> Result<ExitCode, 
         _ => "trace",
     };
     telemetry::start_logging(filter, config.telemetry.log_format)?;
-    let outcome = match args.services {
-        // The CA is the one service there is.
-        Services::All | Services::Ca => wire::serve(config),
+    let services = match args.services {
+        Services::All => wire::Services::All,
+        Services::Ca => wire::Services::Ca,
+        Services::Acme => wire::Services::Acme,
     };
-    match outcome {
+    match wire::serve(config, services) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // A person reads the report; anything else reads the log.
         Err(failure) if io::stderr().is_terminal() => Err(failure),

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use ::store::StoreConfig;
+use ::store::acme::Retention;
+use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::output;
@@ -18,9 +20,33 @@ pub(super) enum Command {
     Rebuild(RebuildArgs),
 }
 
+/// Which store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// The CA's.
+    #[default]
+    Ca,
+    /// The ACME service's.
+    Acme,
+}
+
+impl Which {
+    /// Returns where it lies and what it may use.
+    fn config(self, config: &Config) -> StoreConfig {
+        match self {
+            Self::Ca => config.ca_store(),
+            Self::Acme => config.acme_store(),
+        }
+    }
+}
+
 /// Arguments of `chancery store verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {
+    /// Which store.
+    #[arg(long, value_enum, default_value_t)]
+    store: Which,
+
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -29,6 +55,10 @@ pub(super) struct VerifyArgs {
 /// Arguments of `chancery store rebuild`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RebuildArgs {
+    /// Which store.
+    #[arg(long, value_enum, default_value_t)]
+    store: Which,
+
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -75,14 +105,14 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<ExitCode, Failur
     }
 }
 
-/// Verifies the CA's journal. Works beside a running CA, which appends while
+/// Verifies a journal. Works beside a running service, which appends while
 /// we read.
 fn verify(args: &VerifyArgs, config: &Config) -> Result<ExitCode, Failure> {
-    let directory = config.ca_store().directory;
-    let verified = output::while_working("walking the journal", || store::verify(&directory))
+    let directory = args.store.config(config).directory;
+    let verified = output::while_working("walking the journal", || ::store::verify(&directory))
         .trying(|| format!("verify the journal in {}", directory.display()))
         .advise(|| {
-            "if the CA has never run here there is nothing to verify; otherwise keep the \
+            "if the service has never run here there is nothing to verify; otherwise keep the \
              directory as it is and see docs/storage.md"
                 .to_owned()
         })?;
@@ -115,12 +145,18 @@ fn verify(args: &VerifyArgs, config: &Config) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Rebuilds the CA's index.
+/// Rebuilds an index.
 fn rebuild(args: &RebuildArgs, config: &Config) -> Result<ExitCode, Failure> {
-    let store = config.ca_store();
-    let recovered = output::while_working("rebuilding the index", || store::rebuild(&store))
+    let store = args.store.config(config);
+    let rebuild = || match args.store {
+        Which::Ca => ::store::rebuild(&store),
+        Which::Acme => ::store::acme::rebuild(&store, Retention::default()),
+    };
+    let recovered = output::while_working("rebuilding the index", rebuild)
         .trying(|| format!("rebuild the index in {}", store.directory.display()))
-        .advise(|| "stop the CA first: its store is open in one process at a time".to_owned())?;
+        .advise(|| {
+            "stop the service first: its store is open in one process at a time".to_owned()
+        })?;
     let rebuilt = Rebuilt {
         directory: store.directory.display().to_string(),
         frames_replayed: recovered.frames_replayed,

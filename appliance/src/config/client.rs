@@ -1,4 +1,4 @@
-//! `[client]`: as whom the command line talks to the CA, and where.
+//! `[client]`: as whom the command line talks to the services, and where.
 
 use std::path::PathBuf;
 
@@ -10,6 +10,9 @@ use serde::Deserialize;
 pub(crate) struct ClientConfig {
     /// The CA API's address; empty: the address that `[ca]` listens on.
     pub(crate) url: String,
+    /// The address of the ACME service's listener with client certificates;
+    /// empty: the address that `[acme.mesh]` listens on.
+    pub(crate) acme_url: String,
     /// Directory of identities; empty: `identities` below `state_dir`.
     pub(crate) identities: PathBuf,
     /// The identity to log in with: `<identity>-key.pem` and
@@ -24,6 +27,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             url: String::new(),
+            acme_url: String::new(),
             identities: PathBuf::new(),
             identity: "operator".to_owned(),
             trust: PathBuf::new(),

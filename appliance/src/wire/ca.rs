@@ -1,21 +1,113 @@
-//! Starting the CA service over its keystore and store.
+//! Starting the CA service over its keystore and store, and stopping it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::store::RevocationStore;
+use ::store::{Certificates, RevocationStore};
 use ca::{Ca, CaParts, CaService, Error};
 use hsm_keystore::KeyStore;
 use mesh::Shared;
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use super::distribution::{self, Distribution};
-use super::serve::{Metrics, Running};
+use super::serve::{Metrics, Process, Running, open_keystore};
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{Failure, Trying};
 
 /// How long a start waits before it tries again what may pass by itself.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// The CA, from before its token is there until its store is closed.
+pub(super) struct CaSide {
+    /// Where everything is recorded.
+    store: Arc<dyn RevocationStore>,
+    /// Serves what is published.
+    distribution: Option<Distribution>,
+    /// The keys, once they are open.
+    keystore: Option<Arc<dyn KeyStore>>,
+    /// The CA API, once it is there.
+    running: Option<Running>,
+}
+
+impl CaSide {
+    /// Opens the store, and serves what was published before: without a token, if
+    /// there ever was one, since relying parties wait for nobody.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be opened or the listener not be had.
+    pub(super) async fn open(process: &Process<'_>) -> Result<Self, Failure> {
+        let store = open_store(process.config, process.metrics).await?;
+        let parts = distribution::Parts {
+            config: process.config,
+            store: &store,
+            shared: process.shared,
+            metrics: &process.metrics.ca,
+            ocsp_metrics: &process.metrics.ocsp,
+        };
+        let distribution = parts.start_kept().await?;
+        Ok(Self {
+            store,
+            distribution,
+            keystore: None,
+            running: None,
+        })
+    }
+
+    /// Opens the keystore and starts the CA over it; returns the keystore. May be
+    /// dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// When something stands in the way that does not pass by itself.
+    pub(super) async fn start(
+        &mut self,
+        process: &Process<'_>,
+    ) -> Result<Arc<dyn KeyStore>, Failure> {
+        let name = process.config.signing_keystore();
+        let opened = open_keystore(process, name, "keystore").await?;
+        let keystore = self.keystore.insert(opened);
+        let running = start(
+            process.config,
+            keystore,
+            &self.store,
+            process.metrics,
+            process.shared,
+            &mut self.distribution,
+        )
+        .await?;
+        self.running = Some(running);
+        Ok(Arc::clone(keystore))
+    }
+
+    /// Waits for the end of a listener, which nobody asked for.
+    pub(super) async fn ended(&mut self) -> Failure {
+        match (&mut self.running, &mut self.distribution) {
+            (Some(ca), Some(distribution)) => tokio::select! {
+                failure = ca.ended() => failure,
+                failure = distribution.running.ended() => failure,
+            },
+            _ => Failure::new("go on serving the CA API"),
+        }
+    }
+
+    /// Lets requests end, closes the listeners, then store and keystore.
+    ///
+    /// # Errors
+    ///
+    /// When a listener did not end in order.
+    pub(super) async fn stop(self) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        if let Some(mut running) = self.running {
+            outcome = running.stop().await;
+        }
+        if let Some(mut distribution) = self.distribution {
+            outcome = outcome.and(distribution.running.stop().await);
+        }
+        close(self.store, self.keystore).await;
+        outcome
+    }
+}
 
 /// Opens the CA and runs its API; waits while the token is away. Starts the
 /// distribution listener first, if it is not there yet.
@@ -23,7 +115,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// When something stands in the way that does not pass by itself.
-pub(super) async fn start(
+async fn start(
     config: &Config,
     keystore: &Arc<dyn KeyStore>,
     store: &Arc<dyn RevocationStore>,
@@ -124,5 +216,40 @@ fn advice(error: &Error) -> &'static str {
         }
         Error::PublishedOther { .. } => "start the service again",
         _ => "chancery check tells what is wrong",
+    }
+}
+
+/// Opens the CA's store and tells what had to be mended.
+async fn open_store(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<Arc<dyn RevocationStore>, Failure> {
+    let store = config.ca_store();
+    let metrics = metrics.store.clone();
+    let directory = store.directory.clone();
+    let tried = || format!("open the store in {}", directory.display());
+    let opened = tokio::task::spawn_blocking(move || Certificates::open(&store, metrics))
+        .await
+        .trying(tried)?
+        .trying(tried)?;
+    let recovered = opened.recovered();
+    info!(
+        store.frames_replayed = recovered.frames_replayed,
+        store.torn_bytes = recovered.torn_bytes,
+        store.open_intents = recovered.open_intents,
+        "the store is open"
+    );
+    Ok(Arc::new(opened))
+}
+
+/// Closes the store, then the keystore; both may have to wait.
+async fn close(store: Arc<dyn RevocationStore>, keystore: Option<Arc<dyn KeyStore>>) {
+    let closed = tokio::task::spawn_blocking(move || {
+        // Each closes with its last handle, and the services' are gone by now.
+        drop(store);
+        drop(keystore);
+    });
+    if let Err(error) = closed.await {
+        error!(error = %error, "store and keystore could not be closed in order");
     }
 }

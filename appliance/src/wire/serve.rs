@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ::store::{Certificates, RevocationStore, StoreMetrics};
+use ::store::StoreMetrics;
 use hsm_keystore::pkcs11::AskPin;
 use hsm_keystore::{KeyStore, KeyStoreMetrics, Modules};
 use mesh::stapling::StaplingMetrics;
@@ -18,9 +18,10 @@ use sd_notify::NotifyState;
 use secrecy::SecretString;
 use tokio::runtime;
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use super::distribution::{self, Distribution};
+use super::acme::{AcmeCounts, AcmeSide};
+use super::ca::CaSide;
 use super::keystore::keystore_failure;
 use super::supervisor::{StopSignals, Watchdog, tell};
 use crate::cli::prompt::Terminal;
@@ -42,13 +43,15 @@ pub(super) struct Metrics {
     /// Of the keystore that signs.
     keystore: KeyStoreMetrics,
     /// Of the CA's store.
-    store: StoreMetrics,
+    pub(super) store: StoreMetrics,
     /// Of the CA.
     pub(super) ca: ca::CaMetrics,
     /// Of the OCSP responder.
     pub(super) ocsp: ca::OcspMetrics,
     /// Of OCSP stapling.
     pub(super) stapling: StaplingMetrics,
+    /// Of the ACME service.
+    pub(super) acme: AcmeCounts,
 }
 
 impl Metrics {
@@ -61,28 +64,52 @@ impl Metrics {
         self.ca.register(&mut registry);
         self.ocsp.register(&mut registry);
         self.stapling.register(&mut registry);
+        self.acme.register(&mut registry);
         registry
     }
 }
 
-/// Runs every service until a signal ends them.
+/// Which services a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Services {
+    /// Every one.
+    All,
+    /// The CA alone.
+    Ca,
+    /// The ACME service alone; its CA runs elsewhere.
+    Acme,
+}
+
+/// What every service of a process is started with.
+pub(super) struct Process<'a> {
+    /// The configuration.
+    pub(super) config: &'a Config,
+    /// What is counted.
+    pub(super) metrics: &'a Metrics,
+    /// What listeners share.
+    pub(super) shared: &'a Shared,
+    /// PKCS#11 modules, each loaded once.
+    pub(super) modules: Modules,
+}
+
+/// Runs services until a signal ends them.
 ///
 /// # Errors
 ///
 /// When a service cannot start, or ends by itself.
-pub(crate) fn serve(config: Config) -> Result<(), Failure> {
+pub(crate) fn serve(config: Config, services: Services) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .trying(|| "start the runtime".to_owned())?;
-    let outcome = runtime.block_on(run(config));
+    let outcome = runtime.block_on(run(config, services));
     runtime.shutdown_timeout(LAST_GRACE);
     outcome
 }
 
 /// Starts everything in order, waits, and stops it in the reverse order.
-async fn run(config: Config) -> Result<(), Failure> {
+async fn run(config: Config, services: Services) -> Result<(), Failure> {
     let mut signals = StopSignals::catch()?;
     let metrics = Metrics::default();
     let shared = Shared {
@@ -96,49 +123,23 @@ async fn run(config: Config) -> Result<(), Failure> {
         .register(SERVICES, || Err("the services are starting".to_owned()));
     let mut telemetry = start_telemetry(&config, &metrics, &shared)?;
     let _watchdog = Watchdog::start();
-
-    let store = open_store(&config, &metrics).await?;
-    // Without a token, if there ever was one: relying parties wait for nobody.
-    let parts = distribution::Parts {
+    let process = Process {
         config: &config,
-        store: &store,
+        metrics: &metrics,
         shared: &shared,
-        metrics: &metrics.ca,
-        ocsp_metrics: &metrics.ocsp,
+        modules: Modules::default(),
     };
-    let mut distribution = parts.start_kept().await?;
-    let started = tokio::select! {
-        started = start_ca(&config, &metrics, &shared, &store, &mut distribution) => Some(started?),
-        () = signals.recv() => None,
-    };
-    let (Some((mut ca, keystore)), Some(mut distribution)) = (started, distribution.take()) else {
-        if let Some(mut distribution) = distribution {
-            distribution.running.stop().await?;
-        }
-        close(store, None).await;
-        return telemetry.stop().await;
-    };
-    shared.health.register(SERVICES, || Ok(()));
-    tell(&[NotifyState::Ready]);
-    info!(
-        version = env!("CARGO_PKG_VERSION"),
-        "chancery {} serves",
-        env!("CARGO_PKG_VERSION")
-    );
 
+    let mut parts = Parts::default();
     let failure = tokio::select! {
+        failure = parts.serve(&process, services, &mut telemetry) => Some(failure),
         () = signals.recv() => None,
-        failure = ca.ended() => Some(failure),
-        failure = distribution.running.ended() => Some(failure),
-        failure = telemetry.ended() => Some(failure),
     };
     tell(&[NotifyState::Stopping]);
     shared
         .health
         .register(SERVICES, || Err("the services are stopping".to_owned()));
-    let stopped = ca.stop().await.and(distribution.running.stop().await);
-    drop(distribution);
-    close(store, Some(keystore)).await;
+    let stopped = parts.stop().await;
     let outcome = telemetry.stop().await;
     info!("stopped");
     failure.map_or(Ok(()), Err).and(stopped).and(outcome)
@@ -147,17 +148,84 @@ async fn run(config: Config) -> Result<(), Failure> {
 /// The readiness check of the start and the end.
 const SERVICES: &str = "services";
 
-/// Opens the keystore and starts the CA over it.
-async fn start_ca(
-    config: &Config,
-    metrics: &Metrics,
-    shared: &Shared,
-    store: &Arc<dyn RevocationStore>,
-    distribution: &mut Option<Distribution>,
-) -> Result<(Running, Arc<dyn KeyStore>), Failure> {
-    let keystore = open_keystore(config, metrics, &shared.health).await?;
-    let ca = super::ca::start(config, &keystore, store, metrics, shared, distribution).await?;
-    Ok((ca, keystore))
+/// The services of a process.
+#[derive(Default)]
+struct Parts {
+    /// The CA.
+    ca: Option<CaSide>,
+    /// The ACME service.
+    acme: Option<AcmeSide>,
+}
+
+impl Parts {
+    /// Starts the services in order and waits until one cannot go on. May be
+    /// dropped at any time.
+    async fn serve(
+        &mut self,
+        process: &Process<'_>,
+        services: Services,
+        telemetry: &mut Running,
+    ) -> Failure {
+        if let Err(failure) = self.start(process, services).await {
+            return failure;
+        }
+        process.shared.health.register(SERVICES, || Ok(()));
+        tell(&[NotifyState::Ready]);
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            "chancery {} serves",
+            env!("CARGO_PKG_VERSION")
+        );
+        let Self { ca, acme } = self;
+        tokio::select! {
+            Some(failure) = ended(ca.as_mut().map(CaSide::ended)) => failure,
+            Some(failure) = ended(acme.as_mut().map(|acme| acme.ended(process))) => failure,
+            failure = telemetry.ended() => failure,
+            else => Failure::new("serve: nothing runs"),
+        }
+    }
+
+    /// Starts the services.
+    ///
+    /// Beside its CA the ACME service is not waited for, so that the CA counts as
+    /// started even while nobody has enrolled the other.
+    async fn start(&mut self, process: &Process<'_>, services: Services) -> Result<(), Failure> {
+        let mut keystore = None;
+        if services != Services::Acme {
+            let ca = self.ca.insert(CaSide::open(process).await?);
+            let opened = ca.start(process).await?;
+            let name = process.config.acme.service.keystore.as_deref();
+            keystore = (name == process.config.signing_keystore()).then_some(opened);
+        }
+        if services != Services::Ca {
+            let acme = self.acme.insert(AcmeSide::open(process, keystore).await?);
+            if services == Services::Acme {
+                acme.start(process).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops them in the reverse order: the ACME service finishes with the CA there.
+    async fn stop(self) -> Result<(), Failure> {
+        let acme = match self.acme {
+            Some(acme) => acme.stop().await,
+            None => Ok(()),
+        };
+        let ca = match self.ca {
+            Some(ca) => ca.stop().await,
+            None => Ok(()),
+        };
+        acme.and(ca)
+    }
+}
+
+/// Waits for a service's end; at once for one that is not there.
+async fn ended(service: Option<impl Future<Output = Failure>>) -> Option<Failure> {
+    match service {
+        Some(ended) => Some(ended.await),
+        None => None,
+    }
 }
 
 /// A listener that runs.
@@ -185,7 +253,7 @@ impl Running {
     }
 
     /// Waits for its end, which nobody asked for.
-    async fn ended(&mut self) -> Failure {
+    pub(super) async fn ended(&mut self) -> Failure {
         let cause: Cause = match (&mut self.task).await {
             Ok(Ok(())) => return Failure::new(format!("go on serving {}", self.service)),
             Ok(Err(cause)) => cause,
@@ -195,7 +263,7 @@ impl Running {
     }
 
     /// Lets requests end, then closes it; does nothing once it has ended.
-    async fn stop(&mut self) -> Result<(), Failure> {
+    pub(super) async fn stop(&mut self) -> Result<(), Failure> {
         (self.stop)();
         if self.task.is_finished() {
             return Ok(());
@@ -234,22 +302,26 @@ fn start_telemetry(
     ))
 }
 
-/// Opens the keystore; waits for a token that is away, and says so on
-/// `/readyz`.
-async fn open_keystore(
-    config: &Config,
-    metrics: &Metrics,
-    health: &Health,
+/// Opens the keystore called `name`, or the one of `[keystore]`; waits for a token
+/// that is away, and says so on `/readyz` under `check`.
+///
+/// # Errors
+///
+/// When something stands in the way that does not pass by itself.
+pub(super) async fn open_keystore(
+    process: &Process<'_>,
+    name: Option<&str>,
+    check: &str,
 ) -> Result<Arc<dyn KeyStore>, Failure> {
-    let modules = Modules::default();
+    let health = &process.shared.health;
     let prompt = Arc::new(AskOnce::default());
     let mut told = false;
     loop {
-        let configured = config.keystore(config.signing_keystore())?.clone();
+        let configured = process.config.keystore(name)?.clone();
         let (modules, prompt, metrics) = (
-            modules.clone(),
+            process.modules.clone(),
             Arc::clone(&prompt),
-            metrics.keystore.clone(),
+            process.metrics.keystore.clone(),
         );
         let attempt = tokio::task::spawn_blocking(move || {
             let outcome = configured.open(&modules, prompt.as_ref(), metrics);
@@ -259,7 +331,7 @@ async fn open_keystore(
         match outcome {
             Ok(keystore) => {
                 let watched = Arc::clone(&keystore);
-                health.register("keystore", move || {
+                health.register(check, move || {
                     watched.ready().map_err(|reason| reason.to_string())
                 });
                 info!(keystore = keystore.describe(), "the keystore is open");
@@ -271,16 +343,10 @@ async fn open_keystore(
                     warn!(error = %reason, "waiting for the token: {reason}");
                     told = true;
                 }
-                health.register("keystore", move || Err(reason.clone()));
+                health.register(check, move || Err(reason.clone()));
                 tokio::time::sleep(TOKEN_RETRY).await;
             }
-            Err(error) => {
-                return Err(keystore_failure(
-                    config.signing_keystore(),
-                    &configured,
-                    error,
-                ));
-            }
+            Err(error) => return Err(keystore_failure(name, &configured, error)),
         }
     }
 }
@@ -296,40 +362,5 @@ impl AskPin for AskOnce {
             Some(pin) => Ok(pin.clone()),
             None => Ok(known.insert(Terminal.ask_pin(token)?).clone()),
         }
-    }
-}
-
-/// Opens the CA's store and tells what had to be mended.
-async fn open_store(
-    config: &Config,
-    metrics: &Metrics,
-) -> Result<Arc<dyn RevocationStore>, Failure> {
-    let store = config.ca_store();
-    let metrics = metrics.store.clone();
-    let directory = store.directory.clone();
-    let tried = || format!("open the store in {}", directory.display());
-    let opened = tokio::task::spawn_blocking(move || Certificates::open(&store, metrics))
-        .await
-        .trying(tried)?
-        .trying(tried)?;
-    let recovered = opened.recovered();
-    info!(
-        store.frames_replayed = recovered.frames_replayed,
-        store.torn_bytes = recovered.torn_bytes,
-        store.open_intents = recovered.open_intents,
-        "the store is open"
-    );
-    Ok(Arc::new(opened))
-}
-
-/// Closes the store, then the keystore; both may have to wait.
-async fn close(store: Arc<dyn RevocationStore>, keystore: Option<Arc<dyn KeyStore>>) {
-    let closed = tokio::task::spawn_blocking(move || {
-        // Each closes with its last handle, and the services' are gone by now.
-        drop(store);
-        drop(keystore);
-    });
-    if let Err(error) = closed.await {
-        error!(error = %error, "store and keystore could not be closed in order");
     }
 }

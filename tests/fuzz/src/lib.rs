@@ -17,6 +17,9 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("pem", pem),
     ("token_uri", token_uri),
     ("journal", journal),
+    ("caa", caa),
+    ("tls_alpn", tls_alpn),
+    ("jws", jws),
 ];
 
 /// Reads a certificate request (RFC 2986).
@@ -37,6 +40,34 @@ pub fn certificate(bytes: &[u8]) {
         let _facts = certificate.facts();
         let _verified = certificate.verify_signed_by(certificate.public_key());
     }
+}
+
+/// Reads and verifies a signed request (RFC 7515, RFC 8555, 6.2), as the outer one, as a
+/// binding and as the inner one of a key change.
+pub fn jws(bytes: &[u8]) {
+    use acme::jws::{AccountKey, BindingRequest, FlattenedJws, Jws, KeyChange, KeyReference};
+    let policy = pki::key_check::KeyPolicy::default();
+    let Ok(jws) = Jws::parse(bytes) else {
+        return;
+    };
+    let _named = (jws.algorithm(), jws.nonce());
+    if let KeyReference::Jwk(jwk) = jws.key()
+        && let Ok(key) = AccountKey::from_jwk(jwk, &policy)
+    {
+        assert_eq!(
+            AccountKey::from_stored(key.jwk_json()).as_ref(),
+            Ok(&key),
+            "a key that is kept is the same"
+        );
+        let _verified = jws.verify(&key);
+        let _change = KeyChange::verify(jws.payload(), jws.url(), |_| true, &key, &policy);
+        if let Ok(flattened) = serde_json::from_slice::<FlattenedJws>(bytes)
+            && let Ok(binding) = BindingRequest::parse(flattened, jws.url())
+        {
+            let _bound = binding.verify(b"secret", &key);
+        }
+    }
+    let _inner = Jws::parse(jws.payload());
 }
 
 /// Reads a CRL (RFC 5280, 5), each of its entries, and looks for one.
@@ -143,3 +174,42 @@ pub fn journal(bytes: &[u8]) {
 
 /// The name of a journal's first segment.
 const SEGMENT: &str = "00000001.segment";
+
+/// Judges a CAA record as it comes over the wire (RFC 8659, 4.1).
+pub fn caa(bytes: &[u8]) {
+    let [flags, tag_len, rest @ ..] = bytes else {
+        return;
+    };
+    let (tag, value) = rest.split_at(usize::from(*tag_len).min(rest.len()));
+    let record = acme::caa::CaaRecord {
+        critical: flags & 0x80 != 0,
+        tag: String::from_utf8_lossy(tag).into(),
+        value: value.into(),
+    };
+    let question = acme::caa::CaaQuestion {
+        name: "www.example.org",
+        wildcard: flags & 1 != 0,
+        account_url: "https://acme.example/acme/account/1",
+        kind: model::acme::ChallengeKind::Dns01,
+    };
+    if let Err(refused) = acme::caa::evaluate("example.org", &[record], &[], &question) {
+        let told = refused.to_string();
+        assert!(
+            told.len() < 2000 && !told.contains(char::is_control),
+            "{told}"
+        );
+    }
+}
+
+/// Reads the certificate of tls-alpn-01 (RFC 8737, 3).
+pub fn tls_alpn(bytes: &[u8]) {
+    let identifier = model::acme::Identifier::Dns("www.example.org".into());
+    let proof = acme::validate::KeyAuthorization::new("token", "thumbprint");
+    if let Err(problem) = acme::validate::check_tls_alpn_certificate(bytes, &identifier, &proof) {
+        let told = problem.to_string();
+        assert!(
+            told.len() < 2000 && !told.contains(char::is_control),
+            "{told}"
+        );
+    }
+}

@@ -22,7 +22,7 @@ fn clone_to(folder: &Path) {
 fn the_tour_succeeds_in_a_fresh_clone_and_again_in_the_same() {
     let folder = tempfile::tempdir().unwrap();
     clone_to(folder.path());
-    let [api, telemetry, distribution] = [(); 3].map(|()| Port::reserve().unwrap());
+    let [api, telemetry, distribution, open, mesh, proof] = [(); 6].map(|()| Port::reserve().unwrap());
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| {
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../target")
@@ -48,6 +48,12 @@ fn the_tour_succeeds_in_a_fresh_clone_and_again_in_the_same() {
             .env(
                 "CHANCERY__TELEMETRY__LISTEN",
                 telemetry.address().to_string(),
+            )
+            .env("CHANCERY__ACME__OPEN__LISTEN", open.address().to_string())
+            .env("CHANCERY__ACME__MESH__LISTEN", mesh.address().to_string())
+            .env(
+                "CHANCERY__ACME__VALIDATION__HTTP_PORT",
+                proof.number().to_string(),
             );
         let told = run(&mut command).unwrap();
         assert!(told.contains("All of it worked"), "{round}: {told}");

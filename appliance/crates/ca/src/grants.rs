@@ -208,7 +208,8 @@ fn default_grant(role: Role, leaf_profiles: &BTreeSet<ProfileName>) -> Grant {
             identities: IdentityGrant::Own,
         },
         Role::EnrolAcme | Role::EnrolSigning => Grant {
-            calls: [Call::Sign].into(),
+            // Revoking itself, once it has done its work.
+            calls: [Call::Sign, Call::Revoke].into(),
             profiles: named(&["service"]),
             identities: IdentityGrant::Own,
         },

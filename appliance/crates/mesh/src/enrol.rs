@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hsm_keystore::{KeyAlgorithm, KeyId, KeyStore, PrivateKey};
+use hsm_keystore::{KeyStore, PrivateKey};
 use jiff::Timestamp;
 use model::{Clock, IdempotencyKey, Identity, ProfileName, RequestId};
 use rustls::pki_types::CertificateDer;
 use tracing::{error, info, warn};
+
+// What names a service's key, for services that reach the keystore through here alone.
+pub use hsm_keystore::{KeyAlgorithm, KeyId};
 
 use crate::ca_client::{CaClient, SignRequest};
 use crate::csr::{self, CsrContent};

@@ -36,7 +36,8 @@ pub use metrics::HttpMetrics;
 pub use peer::{Fingerprint, Peer, PeerCertificate, Unidentified};
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 pub use server::{
-    Body, BodyLimits, JsonBody, RequestContext, RouteName, Server, ServerHandle, Shared,
+    Body, BodyLimits, JsonBody, RequestContext, RequestSpan, RouteName, Server, ServerHandle,
+    Shared,
 };
 pub use tls::{
     AdmitAll, AdmitPeer, ClientTls, PeerVerifier, Refusal, Security, StaplePolicy, TlsIdentity,

@@ -41,7 +41,7 @@ use crate::tls::{self, Security};
 
 pub use body::{Body, BodyLimits, JsonBody};
 pub(crate) use shell::REQUEST_ID;
-pub use shell::{RequestContext, RouteName};
+pub use shell::{RequestContext, RequestSpan, RouteName};
 
 use connection::{Connection, OpenConnection, Patience, PeerState, Socket, Stream, Transport};
 use handshake::{Handshakes, LogBudget, Shaken};

@@ -4,6 +4,7 @@
 //! Nothing here performs I/O, reads a clock or draws randomness; those arrive
 //! as arguments.
 
+pub mod acme;
 mod identity;
 mod names;
 mod reason;

@@ -47,11 +47,11 @@ pub struct PublicKey {
 
 /// The two numbers of an RSA key, big-endian without sign octets.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RsaNumbers<'a> {
+pub struct RsaNumbers<'a> {
     /// The modulus.
-    pub(crate) modulus: &'a [u8],
+    pub modulus: &'a [u8],
     /// The public exponent.
-    pub(crate) exponent: &'a [u8],
+    pub exponent: &'a [u8],
 }
 
 /// Why bytes are no public key that can be used here.
@@ -196,7 +196,8 @@ impl PublicKey {
     }
 
     /// Returns modulus and exponent of an RSA key.
-    pub(crate) fn rsa_numbers(&self) -> Option<RsaNumbers<'_>> {
+    #[must_use]
+    pub fn rsa_numbers(&self) -> Option<RsaNumbers<'_>> {
         match self.key_type {
             KeyType::Rsa { .. } => rsa_numbers(self.key_octets()).ok(),
             KeyType::P256 | KeyType::P384 | KeyType::P521 | KeyType::Ed25519 => None,

@@ -12,6 +12,7 @@
 //! for all of them, brings the index up to date and only then answers.
 //! `docs/storage.md` describes the files to operators and auditors.
 
+pub mod acme;
 mod certificates;
 mod config;
 mod directory;

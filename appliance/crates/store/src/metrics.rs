@@ -44,7 +44,12 @@ impl Default for StoreMetrics {
 impl StoreMetrics {
     /// Registers every metric as `chancery_store_…`.
     pub fn register(&self, registry: &mut Registry) {
-        let store = registry.sub_registry_with_prefix("chancery_store");
+        self.register_as(registry, "chancery_store");
+    }
+
+    /// Registers every metric under a prefix: for a second store in the process.
+    pub fn register_as(&self, registry: &mut Registry, prefix: &str) {
+        let store = registry.sub_registry_with_prefix(prefix);
         store.register(
             "commits",
             "Groups of acts brought to disk",

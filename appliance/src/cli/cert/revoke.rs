@@ -54,6 +54,7 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
             public_key_sha256: named.public_key(&operator)?,
             reason: args.reason,
             invalidity_date: args.invalidity_date,
+            request_id: None,
         })?;
         if args.json {
             output::json(&outcome)?;
@@ -66,6 +67,7 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         target: named.target()?,
         reason: args.reason,
         invalidity_date: args.invalidity_date,
+        request_id: None,
     })?;
     if args.json {
         output::json(&record)?;

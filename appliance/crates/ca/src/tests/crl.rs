@@ -28,6 +28,7 @@ async fn revoke(ca: &Arc<Ca>, serial: &SerialNumber, reason: RevocationReason) {
         target: mesh::wire::RevokeTarget::Serial(serial.clone()),
         reason,
         invalidity_date: None,
+        request_id: None,
     };
     let by = RevokedBy {
         requester: Requester::Ca,

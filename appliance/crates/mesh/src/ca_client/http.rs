@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{IssuerId, SerialNumber};
+use model::{IssuerId, RequestId, SerialNumber};
 use reqwest::header::{
     ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
@@ -306,11 +306,13 @@ impl CaClient for HttpCaClient {
     }
 
     async fn revoke(&self, request: &RevokeRequest) -> Result<RevocationRecord, CaClientError> {
-        self.order(&RevokeBody::from(request)).await
+        self.order(&RevokeBody::from(request), request.request_id.as_ref())
+            .await
     }
 
     async fn revoke_key(&self, request: &RevokeKeyRequest) -> Result<KeyRevocation, CaClientError> {
-        self.order(&RevokeBody::from(request)).await
+        self.order(&RevokeBody::from(request), request.request_id.as_ref())
+            .await
     }
 
     async fn revocations(
@@ -356,9 +358,16 @@ impl HttpCaClient {
     }
 
     /// Sends a `POST /revoke-cert`.
-    async fn order<T: DeserializeOwned>(&self, body: &RevokeBody) -> Result<T, CaClientError> {
-        self.json(self.request(Method::POST, &["revoke-cert"]).json(body))
-            .await
+    async fn order<T: DeserializeOwned>(
+        &self,
+        body: &RevokeBody,
+        request_id: Option<&RequestId>,
+    ) -> Result<T, CaClientError> {
+        let mut post = self.request(Method::POST, &["revoke-cert"]).json(body);
+        if let Some(id) = request_id {
+            post = post.header(REQUEST_ID.as_str(), id.as_str());
+        }
+        self.json(post).await
     }
 }
 

@@ -195,6 +195,13 @@ problem_types! {
     NotReady, "not-ready", SERVICE_UNAVAILABLE, "The service is not ready",
         "a part the service stands on does not serve",
         "`/readyz` tells which and why";
+    AcmeUnknown, "acme-unknown", NOT_FOUND, "There is no such account, order or key",
+        "the ACME service has no account, order, certificate or EAB key of the name",
+        "compare it with `chancery acme account list` and its like";
+    AcmeConflict, "acme-conflict", CONFLICT, "The state does not allow it",
+        "the account ended otherwise before, or another EAB key has the name",
+        "look at its state, or choose another name";
+
     Internal, "internal", INTERNAL_SERVER_ERROR, "The service failed",
         "a fault of the service",
         "report it with the request id";

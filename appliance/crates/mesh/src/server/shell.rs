@@ -16,7 +16,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use futures_util::future::LocalBoxFuture;
 use model::{Clock, RequestId};
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use super::Shared;
 use super::connection::{Connection, PeerState};
@@ -50,6 +50,14 @@ impl FromRequest for RequestContext {
 #[derive(Debug, thiserror::Error)]
 #[error("the request did not pass the shell")]
 struct OutsideShell;
+
+/// A span whose fields a handler adds to the request's line in the log.
+///
+/// Handlers put it into the request's extensions; the shell writes the line
+/// inside it. What a span says of `problem.type` stands in the line where the
+/// shell itself knows of no problem.
+#[derive(Debug, Clone)]
+pub struct RequestSpan(pub Span);
 
 /// What logs and metrics call a request, where its handler says so: put among the
 /// request's extensions. Without it they name the route that matched.
@@ -322,6 +330,9 @@ impl Exchange {
             }
         };
         let (request, response) = response.into_parts();
+        let span = request.extensions_mut().remove::<RequestSpan>();
+        // Entered for the lines below alone: nothing here waits.
+        let _entered = span.as_ref().map(|RequestSpan(span)| span.enter());
         let named = request.extensions().get::<RouteName>().copied();
         let pattern = match named {
             Some(_) => None,

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use model::{Identity, InvalidSerial, IssuerId, RevocationReason, SerialNumber};
+use model::{Identity, InvalidSerial, IssuerId, RequestId, RevocationReason, SerialNumber};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,9 @@ pub struct RevokeRequest {
     pub reason: RevocationReason,
     /// Since when it was not to be trusted.
     pub invalidity_date: Option<Timestamp>,
+    /// The request that this one is made for; travels in a header, so that both
+    /// services' log lines share it.
+    pub request_id: Option<RequestId>,
 }
 
 /// Which certificate is meant.
@@ -102,6 +105,8 @@ pub struct RevokeKeyRequest {
     pub reason: RevocationReason,
     /// Since when it was not to be trusted.
     pub invalidity_date: Option<Timestamp>,
+    /// The request that this one is made for; travels in a header.
+    pub request_id: Option<RequestId>,
 }
 
 /// Why a [`RevokeBody`] asks nothing that can be done.
@@ -152,6 +157,7 @@ impl RevokeBody {
                 target,
                 reason,
                 invalidity_date,
+                request_id: None,
             })
         };
         match (self.serial, self.certificate, self.public_key_sha256) {
@@ -169,6 +175,7 @@ impl RevokeBody {
                 public_key_sha256: read_sha256(&text).ok_or(InvalidRevokeBody::PublicKey)?,
                 reason,
                 invalidity_date,
+                request_id: None,
             })),
             (serial, certificate, key) => Err(InvalidRevokeBody::Target {
                 count: [serial, certificate, key].into_iter().flatten().count(),

@@ -141,6 +141,7 @@ fn order() -> RevokeRequest {
         target: RevokeTarget::Serial(serial(1)),
         reason: RevocationReason::Superseded,
         invalidity_date: Some(start()),
+        request_id: None,
     }
 }
 
@@ -210,6 +211,7 @@ async fn orders_arrive_as_they_were_given_and_records_come_back() {
         public_key_sha256: [0xab; 32],
         reason: RevocationReason::KeyCompromise,
         invalidity_date: None,
+        request_id: None,
     };
     let revoked = client.revoke_key(&key).await.unwrap();
     assert!(revoked.blocked && revoked.revoked == [record()]);

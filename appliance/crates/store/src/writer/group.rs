@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::queue::{Drained, Queue, Queued, Reply};
-use super::{Decision, JournalEnd, Ledger, Shared};
+use super::{Decision, JournalEnd, Label, Ledger, Shared};
 use crate::directory::StoreDirectory;
 use crate::error::{Error, Fault, Health};
 use crate::index::{Additions, Applied, Checkpoint, Flusher, Index};
@@ -133,21 +133,14 @@ impl<L: Ledger> Engine<L> {
         payload: &mut Vec<u8>,
         group: &mut Group<L::Outcome>,
     ) -> Result<L::Outcome, Error> {
-        let outcome = loop {
+        let mut outcome = loop {
             match self.ledger.decide(act)? {
                 Decision::Answer(outcome) => return Ok(outcome),
                 Decision::Record(outcome) => break outcome,
                 Decision::AfterCommit => self.start_over(group)?,
             }
         };
-        payload.clear();
-        let label = self.ledger.encode(act, payload);
-        if payload.len() > MAX_PAYLOAD {
-            return Err(Error::TooLarge {
-                len: payload.len(),
-                max: MAX_PAYLOAD,
-            });
-        }
+        let mut label = self.encode(act, payload)?;
         let promise = self.ledger.promise(act);
         if promise > 0 {
             let asked = group.has_room;
@@ -171,7 +164,11 @@ impl<L: Ledger> Engine<L> {
             self.start_over(group)?;
             match self.ledger.decide(act)? {
                 Decision::Answer(outcome) => return Ok(outcome),
-                Decision::Record(_) | Decision::AfterCommit => {}
+                Decision::Record(anew) => {
+                    outcome = anew;
+                    label = self.encode(act, payload)?;
+                }
+                Decision::AfterCommit => {}
             }
             self.journal.roll().map_err(|error| self.refuse(error))?;
         }
@@ -182,6 +179,23 @@ impl<L: Ledger> Engine<L> {
         self.ledger.stage(act, sequence, place);
         group.staged += 1;
         Ok(outcome)
+    }
+
+    /// Writes the payload of an act that was decided to be recorded.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge` if it does not fit into a frame.
+    fn encode(&self, act: &L::Act, payload: &mut Vec<u8>) -> Result<Label, Error> {
+        payload.clear();
+        let label = self.ledger.encode(act, payload);
+        if payload.len() > MAX_PAYLOAD {
+            return Err(Error::TooLarge {
+                len: payload.len(),
+                max: MAX_PAYLOAD,
+            });
+        }
+        Ok(label)
     }
 
     /// Finishes the group and begins the next.

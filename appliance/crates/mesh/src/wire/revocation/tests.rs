@@ -83,6 +83,7 @@ fn orders_survive_the_way_over_the_wire() {
             target,
             reason: RevocationReason::CaCompromise,
             invalidity_date,
+            request_id: None,
         };
         let body = serde_json::to_value(RevokeBody::from(&request)).unwrap();
         assert_eq!(body["reason"], "cACompromise");
@@ -92,6 +93,7 @@ fn orders_survive_the_way_over_the_wire() {
         public_key_sha256: [0xab; 32],
         reason: RevocationReason::KeyCompromise,
         invalidity_date,
+        request_id: None,
     };
     let body = serde_json::to_value(RevokeBody::from(&request)).unwrap();
     assert_eq!(read(body), Ok(RevokeOrder::Key(request)));

@@ -1,0 +1,150 @@
+//! Connecting: names to addresses, addresses through the rules, and then to
+//! exactly those.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::acme::Identifier;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::failure::Failure;
+use crate::address::{AddressRules, CheckedAddress};
+use crate::resolve::{DnsFailure, DnsProblem, RecordKind, Resolve};
+
+/// Most addresses of one host that are tried.
+const MAX_TRIED: usize = 4;
+
+/// Connects to hosts.
+#[derive(Debug)]
+pub(super) struct Dialler {
+    /// Asks DNS.
+    pub(super) resolve: Arc<dyn Resolve>,
+    /// Which addresses may be dialled.
+    pub(super) rules: AddressRules,
+    /// Time to connect to one address.
+    pub(super) connect_timeout: Duration,
+}
+
+/// A host to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Host {
+    /// By name.
+    Name(Box<str>),
+    /// By address.
+    Ip(IpAddr),
+}
+
+impl From<&Identifier> for Host {
+    fn from(identifier: &Identifier) -> Self {
+        match identifier {
+            Identifier::Dns(name) => Self::Name(name.clone()),
+            Identifier::Ip(address) => Self::Ip(*address),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Ip(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Dialler {
+    /// Connects to a host.
+    ///
+    /// # Errors
+    ///
+    /// `Dns` when the name has no addresses, `Address` when none may be dialled,
+    /// `Connect` or `Timeout` when none answered; of several the first is told.
+    pub(super) async fn connect(
+        &self,
+        host: &Host,
+        port: u16,
+    ) -> Result<(TcpStream, SocketAddr), Failure> {
+        let mut first = None;
+        for address in self.addresses(host).await? {
+            let address = address.at(port);
+            match self.connect_to(host, address).await {
+                Ok(stream) => return Ok((stream, address)),
+                Err(failure) => {
+                    first.get_or_insert(failure);
+                }
+            }
+        }
+        Err(first.unwrap_or(Failure::Internal))
+    }
+
+    /// Returns the addresses of a host that may be dialled, in the order in which
+    /// they are tried; never none.
+    async fn addresses(&self, host: &Host) -> Result<Vec<CheckedAddress>, Failure> {
+        let found = match host {
+            Host::Ip(address) => vec![*address],
+            Host::Name(name) => self.resolve.addresses(name).await?,
+        };
+        let mut open = Vec::new();
+        let mut refused = None;
+        for address in found {
+            match self.rules.check(address) {
+                Ok(address) if open.contains(&address) => {}
+                Ok(address) => open.push(address),
+                Err(why) => {
+                    refused.get_or_insert(why);
+                }
+            }
+        }
+        if !open.is_empty() {
+            return Ok(alternate(open));
+        }
+        Err(match refused {
+            Some(refused) => Failure::Address {
+                host: host.to_string().into(),
+                refused,
+            },
+            None => DnsFailure {
+                name: host.to_string().into(),
+                kind: RecordKind::Address,
+                problem: DnsProblem::NoRecords,
+            }
+            .into(),
+        })
+    }
+
+    /// Connects to one address.
+    async fn connect_to(&self, host: &Host, address: SocketAddr) -> Result<TcpStream, Failure> {
+        let failed = |kind| Failure::Connect {
+            host: host.to_string().into(),
+            address,
+            kind,
+        };
+        match timeout(self.connect_timeout, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(failed(error.kind())),
+            Err(_) => Err(failed(io::ErrorKind::TimedOut)),
+        }
+    }
+}
+
+/// Puts the families in turns, IPv6 first (RFC 8305, 4), and takes the first few.
+fn alternate(addresses: Vec<CheckedAddress>) -> Vec<CheckedAddress> {
+    let (six, four): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.ip().is_ipv6());
+    let (mut six, mut four) = (six.into_iter(), four.into_iter());
+    let mut order = Vec::new();
+    loop {
+        let before = order.len();
+        order.extend(six.next());
+        order.extend(four.next());
+        if order.len() == before || order.len() >= MAX_TRIED {
+            order.truncate(MAX_TRIED);
+            return order;
+        }
+    }
+}
