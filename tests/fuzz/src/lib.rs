@@ -8,7 +8,7 @@
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("csr", csr),
     ("certificate", certificate),
     ("crl", crl),
