@@ -76,11 +76,9 @@ impl StartError {
                 error.retry_after().is_some()
             }
             Self::Store(AcmeError::Store(error)) => error.is_transient(),
-            Self::Mesh(_)
-            | Self::Store(_)
-            | Self::Open(_)
-            | Self::NoIssuer
-            | Self::Task(_) => false,
+            Self::Mesh(_) | Self::Store(_) | Self::Open(_) | Self::NoIssuer | Self::Task(_) => {
+                false
+            }
         }
     }
 
