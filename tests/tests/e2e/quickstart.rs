@@ -22,7 +22,8 @@ fn clone_to(folder: &Path) {
 fn the_tour_succeeds_in_a_fresh_clone_and_again_in_the_same() {
     let folder = tempfile::tempdir().unwrap();
     clone_to(folder.path());
-    let [api, telemetry, distribution, open, mesh, proof] = [(); 6].map(|()| Port::reserve().unwrap());
+    let [api, telemetry, distribution, open, mesh, proof] =
+        [(); 6].map(|()| Port::reserve().unwrap());
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| {
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../target")
