@@ -95,6 +95,7 @@ impl Named {
         if path.is_file() {
             return files::read_certificate(path).map(Self::Certificate);
         }
+        let text = text.strip_prefix("0x").unwrap_or(text);
         let digits = text.replace(':', "");
         // Serial numbers have at most 20 octets, the hash has 32.
         if digits.len() == 64
@@ -215,7 +216,9 @@ mod tests {
             Named::read(&"ab".repeat(32)),
             Ok(Named::PublicKey(_))
         ));
-        assert!(matches!(Named::read("40:00:3b"), Ok(Named::Serial(_))));
+        for serial in ["40:00:3b", "0x40003b"] {
+            assert!(matches!(Named::read(serial), Ok(Named::Serial(_))));
+        }
         let failure = Named::read("no-such-file.pem").unwrap_err().report();
         assert!(failure.contains("name the certificate's file"), "{failure}");
     }

@@ -10,7 +10,9 @@ use mesh::tls::StaplePolicy;
 use mesh::wire::{OCSP_REQUEST, OCSP_RESPONSE};
 use model::{Clock, Timestamp};
 use pki::certificate::Certificate;
-use pki::ocsp::{self, CertIdHash, CertStatus, IssuerHashes, Question, VerifiedAnswer};
+use pki::ocsp::{
+    self, CertIdHash, CertStatus, IssuerHashes, OcspRefused, Question, VerifiedAnswer,
+};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
@@ -133,11 +135,7 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
             skew: SKEW,
         },
     )
-    .trying(|| format!("trust the answer of {url}"))
-    .advise(|| {
-        "if only the nonce is missing, the responder serves answers made ahead: ask without --nonce"
-            .to_owned()
-    })?;
+    .map_err(|refused| not_trusted(&url, refused))?;
     let shown = Shown::new(&leaf, url, &verified);
     show(args, &shown)?;
     Ok(if shown.status == "good" {
@@ -145,6 +143,23 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// States why an answer is not believed, and what can be done.
+fn not_trusted(url: &str, refused: OcspRefused) -> Failure {
+    let advice = match &refused {
+        OcspRefused::Nonce => {
+            "the responder serves answers made ahead, which repeat no nonce: ask without --nonce"
+        }
+        OcspRefused::Responder { .. } => {
+            "unauthorized: it does not answer for this issuer, name the right one with --url or \
+             --issuer; tryLater: its token is away, ask again"
+        }
+        _ => {
+            "name the certificate's issuer with --issuer; what stands above says what does not fit"
+        }
+    };
+    Failure::because(format!("trust the answer of {url}"), refused).next(advice)
 }
 
 impl Shown {
