@@ -17,6 +17,7 @@ use crate::client::TlsClient;
 use crate::curl::{Curl, Reply};
 use crate::deadline::{PATIENCE, until};
 use crate::error::Error;
+use crate::internet::Internet;
 use crate::log::Log;
 use crate::port::Port;
 use crate::process::{Service, run};
@@ -40,6 +41,10 @@ pub struct Builder {
     telemetry: String,
     /// A program that starts the service, with its arguments.
     wrapper: Vec<String>,
+    /// Which services run.
+    services: &'static str,
+    /// Keys of `[acme.open]`.
+    acme: String,
 }
 
 impl Builder {
@@ -60,6 +65,8 @@ impl Builder {
             ca: String::new(),
             telemetry: String::new(),
             wrapper: Vec::new(),
+            services: "ca",
+            acme: String::new(),
         }
     }
 
@@ -74,6 +81,8 @@ impl Builder {
             ca: String::new(),
             telemetry: String::new(),
             wrapper: Vec::new(),
+            services: "ca",
+            acme: String::new(),
         }
     }
 
@@ -98,6 +107,21 @@ impl Builder {
     pub fn telemetry(mut self, keys: &str) -> Self {
         self.telemetry.push_str(keys);
         self.telemetry.push('\n');
+        self
+    }
+
+    /// Runs the ACME service beside the CA; it looks for proofs of control here.
+    #[must_use]
+    pub fn with_acme(mut self, internet: &Internet) -> Self {
+        self.services = "all";
+        self.sections(&internet.sections())
+    }
+
+    /// Adds keys to `[acme.open]`.
+    #[must_use]
+    pub fn acme(mut self, keys: &str) -> Self {
+        self.acme.push_str(keys);
+        self.acme.push('\n');
         self
     }
 
@@ -141,6 +165,7 @@ impl Builder {
             .tempdir()
             .map_err(Error::file("make a folder in", &std::env::temp_dir()))?;
         let (api, telemetry, distribution) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
+        let (acme, acme_mesh) = (Port::reserve()?, Port::reserve()?);
         let mut text = format!(
             "state_dir = {:?}\n\n[keystore]\n{}",
             folder.path().join("state").display().to_string(),
@@ -150,13 +175,17 @@ impl Builder {
         let _ = write!(
             text,
             "\n[ca]\nlisten = \"{}\"\ndistribution_url = \"http://{}\"\n{}\n\
-             [ca.distribution]\nlisten = \"{}\"\n\n[telemetry]\nlisten = \"{}\"\n{}\n{}",
+             [ca.distribution]\nlisten = \"{}\"\n\n[telemetry]\nlisten = \"{}\"\n{}\n\
+             [acme.open]\nlisten = \"{}\"\n{}\n[acme.mesh]\nlisten = \"{}\"\n\n{}",
             api.address(),
             distribution.address(),
             self.ca,
             distribution.address(),
             telemetry.address(),
             self.telemetry,
+            acme.address(),
+            self.acme,
+            acme_mesh.address(),
             self.sections
         );
         let config = folder.path().join("chancery.toml");
@@ -169,8 +198,11 @@ impl Builder {
             api,
             telemetry,
             distribution,
+            acme,
+            _acme_mesh: acme_mesh,
             environment: self.environment,
             wrapper: self.wrapper,
+            services: self.services,
             _keep: self.keep,
         })
     }
@@ -205,10 +237,16 @@ pub struct Appliance {
     telemetry: Port,
     /// The port of CRLs, OCSP and the authorities' certificates.
     distribution: Port,
+    /// The port of stock ACME clients.
+    acme: Port,
+    /// The port of ACME clients with certificates, and of `chancery acme`.
+    _acme_mesh: Port,
     /// Environment of its processes.
     environment: Vec<(String, String)>,
     /// What the service is started by.
     wrapper: Vec<String>,
+    /// Which services run.
+    services: &'static str,
     /// Tokens and servers that it uses; dropped last.
     _keep: Vec<Box<dyn Any + Send + Sync>>,
 }
@@ -270,7 +308,7 @@ impl Appliance {
     /// When the program cannot be started.
     pub fn spawn(&mut self) -> Result<(), Error> {
         let mut command = self.serve_command();
-        command.args(["serve", "all"]);
+        command.args(["serve", self.services]);
         self.service = Some(Service::spawn(command)?);
         Ok(())
     }
@@ -284,7 +322,7 @@ impl Appliance {
         let path = self.folder.path().join("service.log");
         let log = fs::File::create(&path).map_err(Error::file("make", &path))?;
         let mut command = self.serve_command();
-        command.args(["serve", "all"]);
+        command.args(["serve", self.services]);
         let other = log.try_clone().map_err(Error::file("make", &path))?;
         command.stdout(log).stderr(other);
         self.service = Some(Service::spawn_unfollowed(command)?);
@@ -432,6 +470,18 @@ impl Appliance {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.api.address()
+    }
+
+    /// Returns the address of the ACME service for stock clients.
+    #[must_use]
+    pub fn acme_address(&self) -> SocketAddr {
+        self.acme.address()
+    }
+
+    /// Returns the URL of the ACME directory for stock clients.
+    #[must_use]
+    pub fn acme_directory(&self) -> String {
+        format!("https://{}/directory", self.acme.address())
     }
 
     /// Returns a URL of the CA API.

@@ -19,35 +19,38 @@ const CLIENTS: usize = 8;
 pub(crate) fn measure(plan: Plan, challenges: &Challenges) -> Result<Value, Box<dyn Error>> {
     println!("## Nonces never redeemed, {CLIENTS} clients, no log\n");
     println!(
-        "| server | nonces | nonces/s | server CPU µs each | written octets each | \
-         resident MiB before | after | after as many again |\n|---|---|---|---|---|---|---|---|"
+        "| server | nonces | nonces/s | server CPU µs each | written KiB | \
+         idle as long, written KiB | resident MiB before | after | after as many again |\n\
+         |---|---|---|---|---|---|---|---|---|"
     );
     let mut rows = serde_json::Map::new();
     for kind in Kind::ALL {
         let server = Server::start(kind, challenges, true)?;
         // Threads and buffers that are made once.
         take(&server, plan.time / 10)?;
+        let idle = written_by(server.process);
+        std::thread::sleep(plan.time);
+        let idle_kib = written_by(server.process).saturating_sub(idle) as f64 / 1024.0;
         let before = resident_mib(server.process);
         let (cpu, written) = (used_by(server.process), written_by(server.process));
         let began = Instant::now();
         let nonces = take(&server, plan.time)?;
         let elapsed = began.elapsed();
         let cpu_us = micros_each(used_by(server.process).saturating_sub(cpu), nonces);
-        let written = written_by(server.process).saturating_sub(written);
+        let written_kib = written_by(server.process).saturating_sub(written) as f64 / 1024.0;
         let after = resident_mib(server.process);
         take(&server, plan.time)?;
         let again = resident_mib(server.process);
         let per_second = nonces as f64 / elapsed.as_secs_f64();
-        let written_each = written as f64 / nonces.max(1) as f64;
         println!(
-            "| {} | {nonces} | {per_second:.0} | {cpu_us:.1} | {written_each:.2} | {before:.1} | \
-             {after:.1} | {again:.1} |",
+            "| {} | {nonces} | {per_second:.0} | {cpu_us:.1} | {written_kib:.0} | {idle_kib:.0} | \
+             {before:.1} | {after:.1} | {again:.1} |",
             kind.name(),
         );
         rows.insert(
             kind.name().to_owned(),
             json!({"nonces": nonces, "per_second": per_second, "server_cpu_us": cpu_us,
-                "written": written, "resident_mib": [before, after, again]}),
+                "written_kib": written_kib, "idle_written_kib": idle_kib, "resident_mib": [before, after, again]}),
         );
     }
     println!();

@@ -3,7 +3,11 @@
 //! One binary, because linking is slow. Each module is a side of the product.
 
 #[cfg(test)]
+mod acme;
+#[cfg(test)]
 mod ceremony;
+#[cfg(test)]
+mod chain;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]

@@ -9,15 +9,16 @@ mod tools;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use chancery_tests::{Appliance, Curl, Profile, Request, output_of};
-use tempfile::TempDir;
+use chancery_tests::{Appliance, Curl, Profile, Request};
+
+use crate::chain::{Chain, said};
 
 /// A certificate that was issued, and what relying parties hold beside it.
 struct Issued {
-    /// Everything below.
-    folder: TempDir,
+    /// Its certificate, and those above.
+    chain: Chain,
     /// Its request and its key.
     request: Request,
     /// Its serial number.
@@ -37,51 +38,26 @@ impl Issued {
             .post_pem(&ca.sign_url(profile), request.pem())
             .unwrap();
         assert_eq!(reply.status, 201, "{reply}");
-        let folder = tempfile::tempdir().unwrap();
-        let chain = reply.text();
-        let end = "-----END CERTIFICATE-----\n";
-        let (leaf, issuer) = chain.split_at(chain.find(end).unwrap() + end.len());
-        let root = fs::read_to_string(ca.trust()).unwrap();
-        for (name, text) in [
-            ("leaf.pem", leaf),
-            ("issuer.pem", issuer),
-            ("chain.pem", &chain),
-            ("authorities.pem", &format!("{issuer}{root}")),
-        ] {
-            fs::write(folder.path().join(name), text).unwrap();
-        }
         Self {
             serial: reply.serial().unwrap().to_owned(),
-            folder,
+            chain: Chain::of(ca, &reply.text()),
             request,
         }
     }
 
     /// Returns one of its files.
     fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.chain.file(name)
     }
 
     /// Returns the path of one of its files as an argument.
     fn argument(&self, name: &str) -> String {
-        self.file(name).display().to_string()
+        self.chain.argument(name)
     }
 
-    /// Has OpenSSL ask the responder, its answer verified and kept in `ocsp.der`, and
-    /// returns what it prints.
+    /// Has OpenSSL ask the responder, its answer kept in `ocsp.der`.
     fn ocsp(&self, ca: &Appliance, options: &[&str]) -> String {
-        let mut command = Command::new("openssl");
-        command
-            .arg("ocsp")
-            .args(options)
-            .args(["-issuer", &self.argument("issuer.pem")])
-            .args(["-cert", &self.argument("leaf.pem")])
-            .args(["-CAfile", &self.argument("authorities.pem")])
-            .args(["-url", &ca.distribution_url("/ocsp")])
-            .args(["-respout", &self.argument("ocsp.der")])
-            .arg("-timeout")
-            .arg("30");
-        said(&mut command)
+        self.chain.ocsp(ca, options)
     }
 
     /// Fetches the CRL that certificates point to into `full.crl` and returns its path.
@@ -114,16 +90,6 @@ impl Issued {
         ca.cli(&["cert", "revoke", &self.serial, "--reason", reason])
             .unwrap()
     }
-}
-
-/// Runs a tool that may refuse, and returns everything it said.
-fn said(command: &mut Command) -> String {
-    let Output { stdout, stderr, .. } = output_of(command).unwrap();
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&stdout),
-        String::from_utf8_lossy(&stderr)
-    )
 }
 
 /// Renders a CRL in DER as OpenSSL reads it.

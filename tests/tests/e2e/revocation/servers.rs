@@ -36,7 +36,7 @@ fn nginx_staples_what_our_responder_says() {
     let ca = Appliance::start().unwrap();
     let issued = Issued::by(&ca, "localhost");
     let port = Port::reserve().unwrap();
-    let folder = issued.folder.path().display().to_string();
+    let folder = issued.chain.folder().display().to_string();
     let config = issued.file("nginx.conf");
     fs::write(
         &config,
