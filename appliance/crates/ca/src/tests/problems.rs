@@ -401,7 +401,7 @@ async fn every_problem_is_reached_and_leaves_nothing_behind() {
 }
 
 /// Reached by tests of their own: below, and in the mesh for what the shell says.
-const ELSEWHERE: [&str; 14] = [
+const ELSEWHERE: [&str; 16] = [
     // In `revoke` and `published`.
     "already-revoked",
     "bad-invalidity-date",
@@ -412,6 +412,9 @@ const ELSEWHERE: [&str; 14] = [
     // Of services that follow the CA's CRL.
     "crl-stale",
     "revocation-unknown",
+    // Of the ACME service's operators, in its own tests.
+    "acme-conflict",
+    "acme-unknown",
     // Of OCSP.
     "uri-too-long",
     "in-progress",
