@@ -169,7 +169,7 @@ impl Acme {
     ) -> Result<(Arc<EabKey>, Zeroizing<String>), OperatorRefusal> {
         let id = match new.id {
             Some(id) => id,
-            None => base64url::encode(&draw::<12>()?),
+            None => base64url::encode(draw_for_arguments::<12>()?.as_slice()),
         };
         let id = EabKeyId::new(&id).map_err(|error| OperatorRefusal::Malformed {
             what: "id",
@@ -189,7 +189,7 @@ impl Acme {
                 detail: format!("`[acme.policy.rules]` has no {policy:?}"),
             });
         }
-        let secret = Zeroizing::new(draw::<SECRET_LEN>()?);
+        let secret = draw_for_arguments::<SECRET_LEN>()?;
         let shown = Zeroizing::new(base64url::encode(secret.as_slice()));
         let key = EabKey {
             id,
@@ -211,6 +211,16 @@ impl Acme {
     pub(crate) async fn revoke_eab(&self, id: &EabKeyId) -> Result<Arc<EabKey>, OperatorRefusal> {
         Ok(self.store.revoke_eab_key(id, self.clock.now()).await?)
     }
+}
+
+/// Draws octets whose base64url begins with a letter: clients take it as an argument of
+/// their command line, where a leading hyphen would make it an option. Costs one bit.
+fn draw_for_arguments<const N: usize>() -> Result<Zeroizing<[u8; N]>, AcmeProblem> {
+    let mut octets = Zeroizing::new(draw::<N>()?);
+    if let Some(first) = octets.first_mut() {
+        *first &= 0x7f;
+    }
+    Ok(octets)
 }
 
 /// Most characters of an EAB key's label.
@@ -270,5 +280,22 @@ pub(crate) fn eab_view(key: &EabKey) -> EabView {
         },
         created_at: key.created_at,
         expires_at: key.expires_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_for_command_lines_begins_with_a_letter() {
+        for _ in 0..500 {
+            let octets = draw_for_arguments::<SECRET_LEN>().unwrap();
+            let shown = base64url::encode(octets.as_slice());
+            assert!(
+                shown.starts_with(|c: char| c.is_ascii_alphabetic()),
+                "{shown}"
+            );
+        }
     }
 }
