@@ -117,6 +117,14 @@ impl Builder {
         self.sections(&internet.sections())
     }
 
+    /// Has the ACME service started beside the CA, as configured by sections of the
+    /// caller's own.
+    #[must_use]
+    pub const fn serving_all(mut self) -> Self {
+        self.services = "all";
+        self
+    }
+
     /// Adds keys to `[acme.open]`.
     #[must_use]
     pub fn acme(mut self, keys: &str) -> Self {

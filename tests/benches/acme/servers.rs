@@ -69,7 +69,7 @@ pub(crate) struct Server {
 #[expect(dead_code, reason = "held only to be dropped")]
 enum Keep {
     /// Ours; the process only where the appliance did not start it.
-    Appliance(Option<Service>, Box<Appliance>, Port),
+    Appliance(Option<Service>, Box<Appliance>),
     /// Another program with its folder and ports.
     Program(Service, TempDir, Vec<Port>),
 }
@@ -104,13 +104,11 @@ impl Server {
 
 /// Starts ours.
 fn chancery(challenges: &Challenges, quiet: bool) -> Result<Server, Box<dyn Error>> {
-    let port = Port::reserve()?;
     let token = SoftHsm::token()?;
     let module = token.module().to_owned();
     let mut appliance = Builder::on_token(&token, &module)
         .keeping(token)
-        .environment("CHANCERY__ACME__OPEN__LISTEN", &port.address().to_string())
-        .environment("CHANCERY__ACME__MESH__ENABLED", "false")
+        .serving_all()
         .sections(&format!(
             "[acme.validation]\nhttp_port = {}\n\
              [acme.validation.addresses]\nallow = [\"127.0.0.0/8\"]\n\
@@ -135,11 +133,11 @@ fn chancery(challenges: &Challenges, quiet: bool) -> Result<Server, Box<dyn Erro
     Ok(Server {
         endpoint: Endpoint {
             tls: TlsClient::anonymous(&appliance.trust())?,
-            address: port.address(),
+            address: appliance.acme_address(),
             directory: "/directory",
         },
         process,
-        _keep: Keep::Appliance(service, Box::new(appliance), port),
+        _keep: Keep::Appliance(service, Box::new(appliance)),
     })
 }
 
