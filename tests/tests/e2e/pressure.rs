@@ -11,6 +11,8 @@ fn a_full_queue_is_said_at_once_and_drains_by_itself() {
     let shim = FaultShim::over(&token).unwrap();
     let ca = Builder::on_token(&token, shim.module())
         .keystore("sessions = 1\nqueue = 2\ncall_timeout_ms = 60000")
+        // No OCSP answers made ahead, which would take a place.
+        .sections("[ca.ocsp]\nready = \"queried\"\n")
         .start()
         .unwrap();
     let request = Request::new("a.example.internal").unwrap();
