@@ -34,7 +34,7 @@ pub(crate) struct Found {
     pub(crate) refused_nonces: u64,
     /// Whether the server had to be killed.
     pub(crate) hung: bool,
-    /// Time it took.
+    /// Time from the start until the last order ended.
     pub(crate) elapsed: Duration,
     /// Processor time of the server meanwhile.
     pub(crate) server_cpu: Duration,
@@ -49,6 +49,9 @@ pub(crate) struct Found {
 impl Found {
     /// Returns orders per second.
     pub(crate) fn per_second(&self) -> f64 {
+        if self.orders == 0 {
+            return 0.0;
+        }
         self.orders as f64 / self.elapsed.as_secs_f64()
     }
 
@@ -67,6 +70,8 @@ impl Found {
 struct Share {
     /// Time of each order.
     latencies: Vec<Duration>,
+    /// When the last of them ended.
+    last: Option<Instant>,
     /// Orders that came to nothing.
     failed: u64,
     /// Why the last of them did.
@@ -107,14 +112,17 @@ pub(crate) fn run(
         let began = Instant::now();
         let (cpu, own) = (used_by(server.process), used_here());
         let written = written_by(server.process);
+        let mut last = began;
         for thread in threads {
             let share = thread.join().unwrap_or_default();
+            last = last.max(share.last.unwrap_or(began));
             found.latencies.extend(share.latencies);
             found.failed += share.failed;
             found.refused_nonces += share.refused_nonces;
             found.failure = found.failure.take().or(share.failure);
         }
-        found.elapsed = began.elapsed();
+        // A server that hangs is not charged with the time it took to find out.
+        found.elapsed = last - began;
         found.server_cpu = used_by(server.process).saturating_sub(cpu);
         found.client_cpu = used_here().saturating_sub(own);
         found.written = written_by(server.process).saturating_sub(written);
@@ -158,6 +166,7 @@ fn client(
         match one(&mut client, key, challenges) {
             Ok(()) => {
                 share.latencies.push(asked.elapsed());
+                share.last = Some(Instant::now());
                 failures = 0;
             }
             Err(error) => {

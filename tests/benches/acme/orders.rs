@@ -66,15 +66,20 @@ fn remark(clients: usize, found: &Found) -> Option<String> {
     let mut oddities = Vec::new();
     if found.hung {
         oddities.push(format!(
-            "it hung, and was killed after {} orders",
-            found.orders
+            "it hung after {} orders in {:.1} s, and was killed",
+            found.orders,
+            found.elapsed.as_secs_f64()
         ));
     }
     if found.refused_nonces > 0 {
         oddities.push(format!("{} nonces were refused", found.refused_nonces));
     }
     if let Some(failure) = &found.failure {
-        oddities.push(format!("one failure said: {failure}"));
+        oddities.push(format!(
+            "{} orders in {:.1} s, then failures, of which one said: {failure}",
+            found.orders,
+            found.elapsed.as_secs_f64()
+        ));
     }
     (!oddities.is_empty()).then(|| format!("{clients} clients: {}.", oddities.join("; ")))
 }
