@@ -207,7 +207,7 @@ impl Builder {
             telemetry,
             distribution,
             acme,
-            _acme_mesh: acme_mesh,
+            acme_mesh,
             environment: self.environment,
             wrapper: self.wrapper,
             services: self.services,
@@ -248,7 +248,7 @@ pub struct Appliance {
     /// The port of stock ACME clients.
     acme: Port,
     /// The port of ACME clients with certificates, and of `chancery acme`.
-    _acme_mesh: Port,
+    acme_mesh: Port,
     /// Environment of its processes.
     environment: Vec<(String, String)>,
     /// What the service is started by.
@@ -484,6 +484,12 @@ impl Appliance {
     #[must_use]
     pub fn acme_address(&self) -> SocketAddr {
         self.acme.address()
+    }
+
+    /// Returns the address of ACME for clients with certificates.
+    #[must_use]
+    pub fn acme_mesh_address(&self) -> SocketAddr {
+        self.acme_mesh.address()
     }
 
     /// Returns the URL of the ACME directory for stock clients.

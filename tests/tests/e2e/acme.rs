@@ -4,6 +4,7 @@
 mod certbot;
 mod dehydrated;
 mod lego;
+mod mesh;
 mod outage;
 mod proxy;
 mod torture;
