@@ -49,3 +49,33 @@ fn a_revoked_client_is_refused_on_its_open_connection_and_on_a_new_one() {
     let mut operator = ca.client().unwrap().connect(address).unwrap();
     assert_eq!(operator.exchange(&directory).unwrap().status, 200);
 }
+
+#[test]
+fn the_identity_that_enrolled_the_service_is_revoked_and_not_needed_again() {
+    let internet = Internet::start().unwrap();
+    let mut ca = with_acme(&internet).start().unwrap();
+    let enrolled = |ca: &chancery_tests::Appliance, status: &str, part: &str| {
+        let records = ca.certificates().unwrap();
+        records
+            .iter()
+            .filter(|record| record["status"] == status)
+            .filter(|record| record["names"].to_string().contains(part))
+            .count()
+    };
+    until("it is used up", PATIENCE, || {
+        match enrolled(&ca, "revoked", "/enrol/acme/") {
+            1 => Ok(()),
+            count => Err(count.to_string()),
+        }
+    })
+    .unwrap();
+    assert_eq!(enrolled(&ca, "valid", "/enrol/acme/"), 0);
+    assert_eq!(enrolled(&ca, "valid", "/service/acme/"), 1);
+    // The next start has a certificate, and asks for none.
+    ca.restart().unwrap();
+    assert_eq!(enrolled(&ca, "valid", "/service/acme/"), 1);
+    let operator = ca.client().unwrap();
+    let mut connection = operator.connect(ca.acme_mesh_address()).unwrap();
+    let directory = connection.exchange(&Connection::get("/directory")).unwrap();
+    assert_eq!(directory.status, 200, "{}", directory.head);
+}
