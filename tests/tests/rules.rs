@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fault-shim", &[]),
     ("softhsm-test", &["fault-shim"]),
     ("pki", &["model"]),
+    ("attest", &["model", "pki"]),
     ("store", &["model"]),
     ("mesh", &["model", "pki", "hsm-keystore"]),
     ("audit", &["model", "hsm-keystore"]),
@@ -32,12 +33,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("acme", &["model", "pki", "store", "audit", "mesh"]),
     (
         "signing",
-        &["model", "hsm-keystore", "pki", "store", "audit", "mesh"],
+        &[
+            "model",
+            "hsm-keystore",
+            "pki",
+            "attest",
+            "store",
+            "audit",
+            "mesh",
+        ],
     ),
     (
         "chancery",
         &[
             "model",
+            "attest",
             "hsm-keystore",
             "pki",
             "store",
@@ -76,7 +86,7 @@ const FENCES: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without I/O, clock and runtime.
-const PURE_ROOMS: &[&str] = &["model", "pki"];
+const PURE_ROOMS: &[&str] = &["model", "pki", "attest"];
 
 /// Crates that do I/O, or run something that does.
 const IMPURE_CRATES: &[&str] = &[

@@ -1,0 +1,3 @@
+//! What is said about an artifact, and how anyone checks it offline.
+//!
+//! Nothing here performs I/O, reads a clock or draws randomness.
