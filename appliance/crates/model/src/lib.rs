@@ -9,6 +9,7 @@ mod identity;
 mod names;
 mod reason;
 mod serial;
+pub mod signing;
 mod time;
 
 pub use identity::{Identity, InvalidIdentity, Role, TrustDomain};

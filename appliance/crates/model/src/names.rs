@@ -136,6 +136,48 @@ name!(
     |c| c.is_ascii_graphic()
 );
 
+name!(
+    /// Names a profile of the signing service: who may have what signed, and how.
+    SigningProfileName, "a signing profile's name", 48, "lower-case letters, digits and hyphens",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+);
+
+name!(
+    /// Names a webhook of the configuration, as in `/v1/webhooks/{name}`.
+    WebhookName, "a webhook's name", 48, "lower-case letters, digits and hyphens",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+);
+
+name!(
+    /// Names a rule that a webhook may start.
+    RuleName, "a rule's name", 48, "lower-case letters, digits and hyphens",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+);
+
+name!(
+    /// Names a delivery as its sender does: the same again is the same delivery.
+    SenderDeliveryId, "a delivery's id", 128, "printable ASCII without spaces",
+    |c| c.is_ascii_graphic()
+);
+
+name!(
+    /// Names an artifact: a file name, or whatever its signer calls it.
+    ArtifactName, "an artifact's name", 512, "no control characters",
+    |c| !c.is_control()
+);
+
+name!(
+    /// Says what an artifact or document is: `application/octet-stream`.
+    MediaType, "a media type", 255, "printable ASCII and spaces",
+    |c| c.is_ascii_graphic() || c == ' '
+);
+
+name!(
+    /// Says in words why a signature is withdrawn.
+    WithdrawalNote, "a withdrawal's note", 1000, "no control characters but line feeds",
+    |c| !c.is_control() || c == '\n'
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
