@@ -9,26 +9,17 @@ mod value;
 
 use std::net::IpAddr;
 
+use mesh::Excerpt;
+use mesh::resolve::DnsFailure;
 use model::acme::ChallengeKind;
 use pki::names::DnsName;
 
 use crate::problem::ErrorType;
-use crate::resolve::DnsFailure;
-use crate::validate::Excerpt;
+
+pub use mesh::resolve::CaaRecord;
 
 pub use check::CaaChecker;
 pub use config::{CaaConfig, CheckedCaa, InvalidCaaConfig};
-
-/// One CAA record (RFC 8659, 4.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CaaRecord {
-    /// The issuer critical flag.
-    pub critical: bool,
-    /// The property's tag, as it came.
-    pub tag: Box<str>,
-    /// The property's value, as it came.
-    pub value: Box<[u8]>,
-}
 
 /// A certificate that CAA is asked about.
 #[derive(Debug, Clone, Copy)]

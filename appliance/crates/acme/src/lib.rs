@@ -8,12 +8,11 @@
 //! 2. [`policy`] says who may have which names, and how often; the store makes
 //!    order and authorizations in one act.
 //! 3. [`validate`] looks for the proofs that the client says are in place, from
-//!    addresses that [`address`] lets be dialled; [`caa`] asks the domain.
+//!    addresses that [`mesh::address`] lets be dialled; [`caa`] asks the domain.
 //! 4. The client finalizes; [`finalize`] has the CA sign, however long it is away.
 //!
 //! [`state`] is every transition there is; [`AcmeService`] puts it on the network.
 
-pub mod address;
 pub mod caa;
 mod config;
 pub mod finalize;
@@ -25,7 +24,6 @@ pub mod nonce;
 pub mod operator;
 pub mod policy;
 pub mod problem;
-pub mod resolve;
 mod service;
 pub mod state;
 mod urls;
@@ -43,6 +41,9 @@ pub use problem::{AcmeProblem, ErrorType, Occasion, Subproblem};
 pub use service::{Acme, AcmeParts, ChainError, OpenError};
 pub use urls::{ExternalUrl, InvalidExternalUrl, Resource};
 
+#[cfg(test)]
+#[path = "../../mesh/tests/resolve/name_server.rs"]
+mod name_server;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

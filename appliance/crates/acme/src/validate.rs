@@ -6,9 +6,7 @@
 //! makes as many as the configuration says, fairly among accounts and targets.
 
 mod config;
-mod dial;
 mod dns;
-mod excerpt;
 mod failure;
 mod http;
 mod method;
@@ -29,7 +27,6 @@ use async_trait::async_trait;
 use model::acme::Identifier;
 
 pub use config::{CheckedValidation, InvalidValidationConfig, ValidationConfig};
-pub use excerpt::Excerpt;
 pub use failure::{CertificateProblem, Failure, HttpProblem, RedirectProblem, TlsProblem};
 pub use task::{KeyAuthorization, Task};
 pub use validator::Validator;

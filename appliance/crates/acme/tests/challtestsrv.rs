@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use acme::ErrorType;
 use acme::caa::{CaaChecker, CaaConfig};
-use acme::resolve::{Resolve, ResolverConfig};
 use acme::validate::{
     Failure, KeyAuthorization, Proof, Task, ValidateChallenge, ValidationConfig, Validator,
 };
+use mesh::resolve::{Resolve, ResolverConfig};
 use model::acme::{ChallengeKind, Identifier};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use mesh::resolve::Resolve;
 use model::acme::{ChallengeState, Identifier};
 use pki::names::DnsName;
 use store::acme::Authorization;
 
 use super::{CaaQuestion, CaaRefused, CheckedCaa, evaluate, is_address};
-use crate::resolve::Resolve;
 
 /// Asks CAA.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use pki::names::DnsName;
 use proptest::prelude::*;
 
 use super::*;
-use crate::resolve::testing::NameServer;
+use crate::name_server::NameServer;
 
 /// The account of RFC 8657's examples.
 const ACCOUNT: &str = "https://example.net/account/1234";

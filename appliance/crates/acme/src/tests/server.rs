@@ -23,11 +23,12 @@ use super::authority::TestAuthority;
 use crate::caa::{CaaChecker, CaaRecord};
 use crate::finalize::{FinalizeMetrics, FinalizeSettings, Finalizer};
 use crate::policy::RateLimits;
-use crate::resolve::{DnsFailure, Resolve};
 use crate::validate::metrics::ValidationMetrics;
 use crate::validate::scheduler::{Parts, Scheduler};
 use crate::validate::{Failure, Proof, Task, ValidateChallenge};
 use crate::{Acme, AcmeConfig, AcmeMetrics, AcmeParts, AcmeService};
+use mesh::dial::DialFailure;
+use mesh::resolve::{DnsFailure, Resolve};
 
 /// A clock that runs, and can be set forward.
 #[derive(Debug, Default)]
@@ -58,11 +59,13 @@ struct TestValidator;
 impl ValidateChallenge for TestValidator {
     async fn validate(&self, task: &Task) -> Result<Proof, Failure> {
         match &task.identifier {
-            Identifier::Dns(name) if name.starts_with("bad") => Err(Failure::Connect {
-                host: name.clone(),
-                address: SocketAddr::from(([192, 0, 2, 1], 80)),
-                kind: std::io::ErrorKind::ConnectionRefused,
-            }),
+            Identifier::Dns(name) if name.starts_with("bad") => {
+                Err(Failure::Dial(DialFailure::Connect {
+                    host: name.clone(),
+                    address: SocketAddr::from(([192, 0, 2, 1], 80)),
+                    kind: std::io::ErrorKind::ConnectionRefused,
+                }))
+            }
             Identifier::Dns(_) | Identifier::Ip(_) => Ok(Proof {
                 address: None,
                 caa_checked: true,

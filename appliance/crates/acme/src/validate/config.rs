@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use mesh::address::{AddressConfig, AddressRules, InvalidAddressConfig};
+use mesh::resolve::{CheckedResolver, InvalidResolverConfig, Resolve, ResolverConfig};
 use model::acme::{ChallengeKind, Identifier};
 use serde::{Deserialize, Serialize};
 
 use super::method::fits;
 use super::scheduler::Limits;
 use super::validator::Validator;
-use crate::address::{AddressConfig, AddressRules, InvalidAddressConfig};
 use crate::caa::CaaChecker;
-use crate::resolve::{DnsResolver, InvalidResolverConfig, Resolve, ResolverConfig};
 
 /// `[acme.validation]`, as written. Durations are `10s`, `1h 30m` or ISO 8601.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +147,7 @@ pub struct CheckedValidation {
     /// Which addresses may be dialled.
     pub(super) addresses: AddressRules,
     /// Whom to ask in DNS.
-    dns: crate::resolve::CheckedResolver,
+    dns: CheckedResolver,
 }
 
 impl ValidationConfig {
@@ -257,7 +257,7 @@ impl CheckedValidation {
     ///
     /// `System` when no name servers are configured and the system names none.
     pub fn resolver(&self) -> Result<Arc<dyn Resolve>, InvalidResolverConfig> {
-        Ok(Arc::new(DnsResolver::new(&self.dns)?))
+        self.dns.resolver()
     }
 
     /// Returns the port of http-01.

@@ -4,10 +4,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE32_NOPAD;
 
 use super::Proof;
-use super::excerpt::Excerpt;
 use super::failure::Failure;
 use super::task::{KeyAuthorization, Task};
-use crate::resolve::Resolve;
+use mesh::Excerpt;
+use mesh::resolve::Resolve;
 
 /// Octets of the account URL's digest that the account's label holds.
 const LABEL_OCTETS: usize = 10;

@@ -5,13 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::excerpt::Excerpt;
+use mesh::Excerpt;
+use mesh::dial::DialFailure;
+use mesh::resolve::{DnsFailure, DnsProblem, RecordKind};
 use model::acme::ChallengeKind;
 
-use crate::address::AddressRefused;
 use crate::caa::CaaRefused;
 use crate::problem::ErrorType;
-use crate::resolve::{DnsFailure, DnsProblem, RecordKind};
 
 /// Why an attempt did not find the proof.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,24 +20,9 @@ pub enum Failure {
     /// DNS did not give the records.
     #[error(transparent)]
     Dns(#[from] DnsFailure),
-    /// No address of the host may be dialled.
-    #[error("cannot connect to {host}: {refused}")]
-    Address {
-        /// The host.
-        host: Box<str>,
-        /// Why its first address is not dialled.
-        refused: AddressRefused,
-    },
-    /// Nothing answered at the address.
-    #[error("connecting to {host} at {address}: {}", connect_problem(*kind))]
-    Connect {
-        /// The host.
-        host: Box<str>,
-        /// The address dialled.
-        address: SocketAddr,
-        /// What the system said.
-        kind: io::ErrorKind,
-    },
+    /// The host was not connected to, for another reason than DNS.
+    #[error(transparent)]
+    Dial(DialFailure),
     /// It took too long.
     #[error("{host} was too slow: {step} was not done within {} s", limit.as_secs_f32())]
     Timeout {
@@ -262,15 +247,12 @@ pub enum CertificateProblem {
     },
 }
 
-/// Says what an attempt to connect came to.
-fn connect_problem(kind: io::ErrorKind) -> String {
-    match kind {
-        io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
-        io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
-        io::ErrorKind::HostUnreachable => "there is no route to the host".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "there is no route to its network".to_owned(),
-        io::ErrorKind::TimedOut => "no answer in time; a firewall may drop the packets".to_owned(),
-        other => other.to_string(),
+impl From<DialFailure> for Failure {
+    fn from(failure: DialFailure) -> Self {
+        match failure {
+            DialFailure::Dns(failure) => Self::Dns(failure),
+            DialFailure::Address { .. } | DialFailure::Connect { .. } => Self::Dial(failure),
+        }
     }
 }
 
@@ -291,11 +273,9 @@ impl Failure {
                 | DnsProblem::Unreachable
                 | DnsProblem::InvalidName => ErrorType::Dns,
             },
-            Self::Address { .. }
-            | Self::Connect { .. }
-            | Self::Timeout { .. }
-            | Self::Http { .. }
-            | Self::Redirect { .. } => ErrorType::Connection,
+            Self::Dial(_) | Self::Timeout { .. } | Self::Http { .. } | Self::Redirect { .. } => {
+                ErrorType::Connection
+            }
             Self::Tls { .. } => ErrorType::Tls,
             Self::Status { .. }
             | Self::Body { .. }

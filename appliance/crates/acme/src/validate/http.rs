@@ -9,6 +9,8 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use mesh::Excerpt;
+use mesh::dial::Host;
 use model::acme::Identifier;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,8 +19,6 @@ use url::Url;
 
 use super::Proof;
 use super::config::CheckedValidation;
-use super::dial::Host;
-use super::excerpt::Excerpt;
 use super::failure::{Failure, HttpProblem, RedirectProblem, TlsProblem};
 use super::task::Task;
 use super::tls;

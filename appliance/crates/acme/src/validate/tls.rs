@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use mesh::Excerpt;
+use mesh::dial::Host;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
@@ -14,8 +16,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use webpki::RawPublicKeyEntity;
 
-use super::dial::Host;
-use super::excerpt::Excerpt;
 use super::failure::{Failure, TlsProblem};
 use super::tls_alpn::{ACME_TLS_1, ProofCertificate};
 

@@ -4,13 +4,13 @@ mod certificate;
 
 use std::net::IpAddr;
 
+use mesh::dial::Host;
 use model::acme::Identifier;
 use rustls::pki_types::ServerName;
 
 pub(super) use certificate::ProofCertificate;
 
 use super::Proof;
-use super::dial::Host;
 use super::failure::{CertificateProblem, Failure, TlsProblem};
 use super::task::Task;
 use super::tls;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mesh::dial::{Dialler, Host};
+use mesh::resolve::Resolve;
 use model::acme::{ChallengeKind, Identifier};
 
 use super::config::CheckedValidation;
-use super::dial::{Dialler, Host};
 use super::failure::Failure;
 use super::method::fits;
 use super::task::Task;
 use super::tls::TlsClients;
 use super::{Proof, ValidateChallenge, dns, http, tls_alpn};
 use crate::caa::{CaaChecker, CaaQuestion};
-use crate::resolve::Resolve;
 
 /// Validates from where this server stands.
 #[derive(Debug)]
@@ -42,11 +42,7 @@ impl Validator {
         caa: Option<CaaChecker>,
     ) -> Result<Self, rustls::Error> {
         Ok(Self {
-            dialler: Dialler {
-                resolve,
-                rules: config.addresses.clone(),
-                connect_timeout: config.connect_timeout,
-            },
+            dialler: Dialler::new(resolve, config.addresses.clone(), config.connect_timeout),
             tls: TlsClients::new()?,
             config,
             caa,
@@ -59,7 +55,7 @@ impl Validator {
         if !offered || !fits(task.kind, &task.identifier, task.wildcard) {
             return Err(dns::unsupported(task));
         }
-        let resolve = &*self.dialler.resolve;
+        let resolve = self.dialler.resolve();
         match (task.kind, &task.identifier) {
             (ChallengeKind::Http01, _) => http::validate(self, task).await,
             (ChallengeKind::TlsAlpn01, _) => tls_alpn::validate(self, task).await,

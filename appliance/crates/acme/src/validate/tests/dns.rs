@@ -5,8 +5,8 @@ use model::acme::ChallengeKind;
 
 use super::support::*;
 use crate::caa::{CaaChecker, CaaConfig};
+use crate::name_server::NameServer;
 use crate::problem::ErrorType;
-use crate::resolve::testing::NameServer;
 use crate::validate::{Failure, Proof, ValidateChallenge};
 
 /// Makes one attempt.

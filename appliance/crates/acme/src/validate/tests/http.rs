@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 use model::acme::ChallengeKind;
 
 use super::support::*;
+use crate::name_server::NameServer;
 use crate::problem::ErrorType;
-use crate::resolve::testing::NameServer;
 use crate::validate::{Failure, HttpProblem, RedirectProblem, ValidateChallenge};
 
 /// A name server that knows `www.test` at 127.0.0.1.

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use mesh::dial::DialFailure;
 use model::acme::ChallengeKind;
 
 use super::support::*;
+use crate::name_server::NameServer;
 use crate::problem::ErrorType;
-use crate::resolve::testing::NameServer;
 use crate::validate::{Failure, ValidateChallenge};
 
 /// Every spelling of an address that is not 127.0.0.1 and is refused.
@@ -38,7 +39,7 @@ async fn names_and_identifiers_at_forbidden_addresses_are_refused() {
                     .await
                     .unwrap_err();
                 assert!(
-                    matches!(failure, Failure::Address { .. }),
+                    matches!(failure, Failure::Dial(DialFailure::Address { .. })),
                     "{identifier}: {failure}"
                 );
                 assert_eq!(failure.error_type(), ErrorType::Connection);
@@ -81,7 +82,7 @@ async fn redirects_to_forbidden_addresses_are_refused_before_they_are_dialled() 
             .await
             .unwrap_err();
         assert!(
-            matches!(failure, Failure::Address { .. }),
+            matches!(failure, Failure::Dial(DialFailure::Address { .. })),
             "{to}: {failure}"
         );
         trap.assert_untouched().await;

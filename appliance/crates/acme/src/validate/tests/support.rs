@@ -13,12 +13,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::address::AddressConfig;
 use crate::caa::CaaChecker;
-use crate::resolve::testing::NameServer;
+use crate::name_server::NameServer;
 use crate::validate::{
     Failure, KeyAuthorization, Proof, Task, ValidateChallenge, ValidationConfig, Validator,
 };
+use mesh::address::AddressConfig;
 
 /// The token of RFC 8555, 8.3's example.
 pub(super) const TOKEN: &str = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0";

@@ -8,8 +8,8 @@ use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair, SanT
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::support::*;
+use crate::name_server::NameServer;
 use crate::problem::ErrorType;
-use crate::resolve::testing::NameServer;
 use crate::validate::check_tls_alpn_certificate;
 use crate::validate::tls_alpn::{ACME_TLS_1, server_name};
 use crate::validate::{

@@ -19,9 +19,9 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::validate::excerpt::Excerpt;
 use crate::validate::failure::CertificateProblem;
 use crate::validate::task::KeyAuthorization;
+use mesh::Excerpt;
 
 /// id-pe-acmeIdentifier (RFC 8737, 6.1).
 const ACME_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.31");

@@ -1,20 +1,26 @@
 //! A name server for tests: on a socket of its own, with records that tests set.
+//!
+//! The tests of every crate that resolves names share this file.
+
+#![allow(
+    dead_code,
+    reason = "not every crate's tests ask for every kind of record"
+)]
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{CAA, CNAME, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use jiff::SignedDuration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use super::config::CheckedResolver;
-use super::{DnsResolver, Resolve};
+use mesh::resolve::{Resolve, ResolverConfig};
 
 /// Octets from which an answer is cut off over UDP.
 const UDP_LIMIT: usize = 1000;
@@ -76,12 +82,16 @@ impl NameServer {
 
     /// Makes a resolver that asks this server.
     pub(crate) fn resolver(&self) -> Arc<dyn Resolve> {
-        let config = CheckedResolver {
-            servers: vec![self.address],
-            timeout: Duration::from_millis(500),
+        self.config().check().unwrap().resolver().unwrap()
+    }
+
+    /// Returns the configuration that asks this server.
+    pub(crate) fn config(&self) -> ResolverConfig {
+        ResolverConfig {
+            servers: vec![self.address.to_string()],
+            timeout: SignedDuration::from_millis(500),
             attempts: 1,
-        };
-        Arc::new(DnsResolver::new(&config).unwrap())
+        }
     }
 
     /// Returns the names asked for, of one type.

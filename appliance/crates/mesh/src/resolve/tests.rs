@@ -3,8 +3,8 @@
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 
-use super::testing::NameServer;
 use super::*;
+use crate::name_server::NameServer;
 
 #[tokio::test]
 async fn addresses_come_ipv6_first_and_half_an_answer_is_enough() {

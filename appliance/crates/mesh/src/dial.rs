@@ -11,27 +11,52 @@ use model::acme::Identifier;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::failure::Failure;
-use crate::address::{AddressRules, CheckedAddress};
+use crate::address::{AddressRefused, AddressRules, CheckedAddress};
 use crate::resolve::{DnsFailure, DnsProblem, RecordKind, Resolve};
+
+/// Why a host was not connected to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DialFailure {
+    /// DNS did not give the addresses.
+    #[error(transparent)]
+    Dns(#[from] DnsFailure),
+    /// No address of the host may be dialled.
+    #[error("cannot connect to {host}: {refused}")]
+    Address {
+        /// The host.
+        host: Box<str>,
+        /// Why its first address is not dialled.
+        refused: AddressRefused,
+    },
+    /// Nothing answered at the address.
+    #[error("connecting to {host} at {address}: {}", connect_problem(*kind))]
+    Connect {
+        /// The host.
+        host: Box<str>,
+        /// The address dialled.
+        address: SocketAddr,
+        /// What the system said.
+        kind: io::ErrorKind,
+    },
+}
 
 /// Most addresses of one host that are tried.
 const MAX_TRIED: usize = 4;
 
 /// Connects to hosts.
 #[derive(Debug)]
-pub(super) struct Dialler {
+pub struct Dialler {
     /// Asks DNS.
-    pub(super) resolve: Arc<dyn Resolve>,
+    resolve: Arc<dyn Resolve>,
     /// Which addresses may be dialled.
-    pub(super) rules: AddressRules,
+    rules: AddressRules,
     /// Time to connect to one address.
-    pub(super) connect_timeout: Duration,
+    connect_timeout: Duration,
 }
 
 /// A host to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Host {
+pub enum Host {
     /// By name.
     Name(Box<str>),
     /// By address.
@@ -57,17 +82,33 @@ impl fmt::Display for Host {
 }
 
 impl Dialler {
+    /// Makes a dialler; `connect_timeout` is the time for each address.
+    #[must_use]
+    pub fn new(resolve: Arc<dyn Resolve>, rules: AddressRules, connect_timeout: Duration) -> Self {
+        Self {
+            resolve,
+            rules,
+            connect_timeout,
+        }
+    }
+
+    /// Returns what asks DNS.
+    #[must_use]
+    pub fn resolve(&self) -> &dyn Resolve {
+        &*self.resolve
+    }
+
     /// Connects to a host.
     ///
     /// # Errors
     ///
     /// `Dns` when the name has no addresses, `Address` when none may be dialled,
-    /// `Connect` or `Timeout` when none answered; of several the first is told.
-    pub(super) async fn connect(
+    /// `Connect` when none answered; of several the first is told.
+    pub async fn connect(
         &self,
         host: &Host,
         port: u16,
-    ) -> Result<(TcpStream, SocketAddr), Failure> {
+    ) -> Result<(TcpStream, SocketAddr), DialFailure> {
         let mut first = None;
         for address in self.addresses(host).await? {
             let address = address.at(port);
@@ -78,12 +119,12 @@ impl Dialler {
                 }
             }
         }
-        Err(first.unwrap_or(Failure::Internal))
+        Err(first.unwrap_or_else(|| no_addresses(host)))
     }
 
     /// Returns the addresses of a host that may be dialled, in the order in which
     /// they are tried; never none.
-    async fn addresses(&self, host: &Host) -> Result<Vec<CheckedAddress>, Failure> {
+    async fn addresses(&self, host: &Host) -> Result<Vec<CheckedAddress>, DialFailure> {
         let found = match host {
             Host::Ip(address) => vec![*address],
             Host::Name(name) => self.resolve.addresses(name).await?,
@@ -103,22 +144,17 @@ impl Dialler {
             return Ok(alternate(open));
         }
         Err(match refused {
-            Some(refused) => Failure::Address {
+            Some(refused) => DialFailure::Address {
                 host: host.to_string().into(),
                 refused,
             },
-            None => DnsFailure {
-                name: host.to_string().into(),
-                kind: RecordKind::Address,
-                problem: DnsProblem::NoRecords,
-            }
-            .into(),
+            None => no_addresses(host),
         })
     }
 
     /// Connects to one address.
-    async fn connect_to(&self, host: &Host, address: SocketAddr) -> Result<TcpStream, Failure> {
-        let failed = |kind| Failure::Connect {
+    async fn connect_to(&self, host: &Host, address: SocketAddr) -> Result<TcpStream, DialFailure> {
+        let failed = |kind| DialFailure::Connect {
             host: host.to_string().into(),
             address,
             kind,
@@ -128,6 +164,27 @@ impl Dialler {
             Ok(Err(error)) => Err(failed(error.kind())),
             Err(_) => Err(failed(io::ErrorKind::TimedOut)),
         }
+    }
+}
+
+/// Says that a host has no address at all.
+fn no_addresses(host: &Host) -> DialFailure {
+    DialFailure::Dns(DnsFailure {
+        name: host.to_string().into(),
+        kind: RecordKind::Address,
+        problem: DnsProblem::NoRecords,
+    })
+}
+
+/// Says what an attempt to connect came to.
+fn connect_problem(kind: io::ErrorKind) -> String {
+    match kind {
+        io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
+        io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
+        io::ErrorKind::HostUnreachable => "there is no route to the host".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "there is no route to its network".to_owned(),
+        io::ErrorKind::TimedOut => "no answer in time; a firewall may drop the packets".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -1,9 +1,8 @@
-//! DNS as validation and CAA need it.
+//! DNS as services need it that connect to hosts which others name: addresses
+//! fresh at every question, and the records by which domains are validated.
 
 mod config;
 mod hickory;
-#[cfg(test)]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -13,16 +12,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::caa::CaaRecord;
-
-pub(crate) use config::CheckedResolver;
-pub use config::{InvalidResolverConfig, ResolverConfig};
+pub use config::{CheckedResolver, InvalidResolverConfig, ResolverConfig};
 pub use hickory::DnsResolver;
 
 /// Asks DNS. Names are complete, without a dot at the end; CNAMEs are followed.
 ///
-/// Answers are never older than the question: validation asks what is, not what
-/// was.
+/// Answers are never older than the question: whoever validates or connects asks
+/// what is, not what was.
 #[async_trait]
 pub trait Resolve: Send + Sync + fmt::Debug {
     /// Returns the addresses of a name, IPv6 first.
@@ -46,6 +42,17 @@ pub trait Resolve: Send + Sync + fmt::Debug {
     ///
     /// When DNS did not answer; never `NoSuchName` nor `NoRecords`.
     async fn caa(&self, name: &str) -> Result<Vec<CaaRecord>, DnsFailure>;
+}
+
+/// One CAA record (RFC 8659, 4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaaRecord {
+    /// The issuer critical flag.
+    pub critical: bool,
+    /// The property's tag, as it came.
+    pub tag: Box<str>,
+    /// The property's value, as it came.
+    pub value: Box<[u8]>,
 }
 
 /// A type of record that is asked for.

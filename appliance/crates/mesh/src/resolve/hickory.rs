@@ -17,8 +17,7 @@ use hickory_resolver::system_conf::read_system_conf;
 use tracing::debug;
 
 use super::config::{CheckedResolver, InvalidResolverConfig};
-use super::{DnsFailure, DnsProblem, RecordKind, Resolve};
-use crate::caa::CaaRecord;
+use super::{CaaRecord, DnsFailure, DnsProblem, RecordKind, Resolve};
 
 /// Most questions under way over one connection to a name server.
 const MAX_ACTIVE: usize = 4096;
@@ -48,7 +47,7 @@ impl DnsResolver {
     /// # Errors
     ///
     /// `System` when no servers are configured and the system names none.
-    pub(crate) fn new(config: &CheckedResolver) -> Result<Self, InvalidResolverConfig> {
+    pub fn new(config: &CheckedResolver) -> Result<Self, InvalidResolverConfig> {
         let servers = if config.servers.is_empty() {
             let (system, _) = read_system_conf().map_err(|_| InvalidResolverConfig::System)?;
             // Search domains are for people; names here are complete.
@@ -63,7 +62,7 @@ impl DnsResolver {
         options.attempts = config.attempts.saturating_sub(1);
         options.max_active_requests = MAX_ACTIVE;
         options.use_hosts_file = ResolveHosts::Never;
-        // Yesterday's answer proves nothing: each validation asks anew.
+        // Yesterday's answer proves nothing: each question is asked anew.
         options.cache_size = 0;
         options.preserve_intermediates = false;
         let attempts = u32::try_from(config.attempts).unwrap_or(u32::MAX);

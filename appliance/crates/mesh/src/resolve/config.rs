@@ -1,12 +1,15 @@
-//! `[acme.validation.dns]`: whom to ask.
+//! Whom to ask: `[acme.validation.dns]`, `[signing.fetch.dns]`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// `[acme.validation.dns]`, as written.
+use super::{DnsResolver, Resolve};
+
+/// The section, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResolverConfig {
@@ -29,7 +32,7 @@ impl Default for ResolverConfig {
     }
 }
 
-/// Why `[acme.validation.dns]` cannot be worked with.
+/// Why the section cannot be worked with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidResolverConfig {
     /// A server that is none.
@@ -54,13 +57,13 @@ pub enum InvalidResolverConfig {
 
 /// The name servers, found sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CheckedResolver {
+pub struct CheckedResolver {
     /// Whom to ask; none asks the system's.
-    pub(crate) servers: Vec<SocketAddr>,
+    pub(super) servers: Vec<SocketAddr>,
     /// Time for one question to one server.
-    pub(crate) timeout: Duration,
+    pub(super) timeout: Duration,
     /// How often a question is asked again.
-    pub(crate) attempts: usize,
+    pub(super) attempts: usize,
 }
 
 impl ResolverConfig {
@@ -69,7 +72,7 @@ impl ResolverConfig {
     /// # Errors
     ///
     /// The first key that cannot be worked with, and why.
-    pub(crate) fn check(&self) -> Result<CheckedResolver, InvalidResolverConfig> {
+    pub fn check(&self) -> Result<CheckedResolver, InvalidResolverConfig> {
         let servers = self
             .servers
             .iter()
@@ -94,5 +97,16 @@ impl ResolverConfig {
             timeout,
             attempts: self.attempts,
         })
+    }
+}
+
+impl CheckedResolver {
+    /// Makes the resolver.
+    ///
+    /// # Errors
+    ///
+    /// `System` when no name servers are configured and the system names none.
+    pub fn resolver(&self) -> Result<Arc<dyn Resolve>, InvalidResolverConfig> {
+        Ok(Arc::new(DnsResolver::new(self)?))
     }
 }

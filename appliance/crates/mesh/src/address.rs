@@ -1,6 +1,6 @@
-//! Which addresses validation may dial: the defence against requests forged
-//! through this server (SSRF) and names whose addresses change under the check
-//! (DNS rebinding).
+//! Which addresses a service may dial on the word of others, to validate a name
+//! or to fetch an artifact: the defence against requests forged through this
+//! server (SSRF) and names whose addresses change under the check (DNS rebinding).
 //!
 //! A connection is dialled to a [`CheckedAddress`] and nothing else, and only
 //! [`AddressRules::check`] makes one: the address that was checked is the one
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use ranges::{Range, embedded_ipv4, range_around, range_of};
 
-/// `[acme.validation.addresses]`, as written.
+/// `[acme.validation.addresses]` or `[signing.fetch.addresses]`, as written.
 ///
 /// Every special range is closed until a block within it is listed; a block that
 /// is wider than the range it lies across opens nothing of it, so that `0.0.0.0/0`
@@ -45,7 +45,7 @@ impl Default for AddressConfig {
     }
 }
 
-/// Why `[acme.validation.addresses]` cannot be worked with.
+/// Why the section cannot be worked with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddressConfig {
     /// A block of addresses that can never be dialled.
