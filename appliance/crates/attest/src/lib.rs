@@ -1,3 +1,7 @@
 //! What is said about an artifact, and how anyone checks it offline.
 //!
 //! Nothing here performs I/O, reads a clock or draws randomness.
+
+pub mod dsse;
+pub mod json;
+pub mod statement;
