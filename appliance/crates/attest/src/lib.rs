@@ -2,6 +2,10 @@
 //!
 //! Nothing here performs I/O, reads a clock or draws randomness.
 
+pub mod bundle;
 pub mod dsse;
 pub mod json;
+mod sigstore;
 pub mod statement;
+pub mod tlog;
+pub mod trusted_root;
