@@ -6,6 +6,7 @@
 //! was written, [`Config`] what was found sound.
 
 mod client;
+mod member;
 mod refusal;
 mod source;
 mod telemetry;
@@ -27,6 +28,7 @@ use model::TrustDomain;
 use serde::Deserialize;
 
 use self::client::ClientConfig;
+pub(crate) use self::member::Member;
 pub(crate) use self::refusal::ConfigError;
 use self::refusal::Refusal;
 use self::source::Source;
@@ -234,16 +236,6 @@ impl Config {
     /// Returns where the chain of the CA API's own certificate is kept.
     pub(crate) fn tls_chain_file(&self) -> PathBuf {
         self.state_dir.join("ca-tls-chain.pem")
-    }
-
-    /// Returns where the chain of the ACME service's own certificate is kept.
-    pub(crate) fn acme_tls_chain_file(&self) -> PathBuf {
-        self.state_dir.join("acme-tls-chain.pem")
-    }
-
-    /// Returns where the ACME service keeps the CRLs that tell which clients count.
-    pub(crate) fn acme_crls(&self) -> PathBuf {
-        self.state_dir.join("acme-crls")
     }
 
     /// Returns the name of the root's keystore.

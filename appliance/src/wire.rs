@@ -4,10 +4,14 @@
 mod acme;
 mod ca;
 mod distribution;
+mod keyring;
 mod keystore;
+mod member;
 mod serve;
+mod services;
 mod supervisor;
 
 pub(crate) use distribution::publication;
 pub(crate) use keystore::{Keystores, keystore_failure, open_keystore};
-pub(crate) use serve::{Services, serve};
+pub(crate) use serve::serve;
+pub(crate) use services::Services;

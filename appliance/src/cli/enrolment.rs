@@ -7,35 +7,27 @@ use std::sync::Arc;
 use hsm_keystore::{KeyAlgorithm, KeyId, KeyStore, PrivateKey};
 use mesh::PeerCertificate;
 use mesh::csr::CsrContent;
-use model::{Identity, Role, Timestamp};
+use model::Timestamp;
 
 use super::request;
-use crate::config::Config;
+use crate::config::Member;
 use crate::failure::{Failure, Trying};
 
 /// How long one is valid: long enough to carry it to another machine.
 pub(super) const VALIDITY: &str = "24h";
 
-/// The ACME service's place for an enrolment identity.
+/// A service's place for an enrolment identity.
 pub(super) struct Place<'a> {
-    /// The configuration.
-    pub(super) config: &'a Config,
-    /// The service's keystore.
+    /// The service.
+    pub(super) member: &'a Member<'a>,
+    /// Its keystore.
     pub(super) keystore: &'a dyn KeyStore,
 }
 
 impl Place<'_> {
-    /// Returns the identity that enrols the service.
-    pub(super) fn identity(&self) -> Identity {
-        Identity {
-            role: Role::EnrolAcme,
-            name: self.config.acme.service.name.clone(),
-        }
-    }
-
     /// Returns the name of its key.
     pub(super) fn key_id(&self) -> &KeyId {
-        &self.config.acme.service.enrolment_key
+        &self.member.service.enrolment_key
     }
 
     /// Takes its key, or makes it.
@@ -51,7 +43,7 @@ impl Place<'_> {
     pub(super) fn content(&self) -> CsrContent {
         CsrContent {
             // A peer's name has no character that RFC 4514 would want escaped.
-            subject: format!("CN={}", self.config.acme.service.name),
+            subject: format!("CN={}", self.member.service.name),
             ..CsrContent::default()
         }
     }
@@ -78,7 +70,7 @@ impl Place<'_> {
     ///
     /// What cannot be read counts as absent.
     pub(super) fn is_provided(&self, issuer_pem: &str, now: Timestamp) -> bool {
-        let enrolled = fs::read_to_string(self.config.acme_tls_chain_file())
+        let enrolled = fs::read_to_string(&self.member.chain_file)
             .ok()
             .filter(|chain| chain.ends_with(issuer_pem))
             .and_then(|chain| pki::pem::read_certificates(chain.as_bytes()).ok())

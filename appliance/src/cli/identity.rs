@@ -13,7 +13,7 @@ use model::{Identity, PeerName, ProfileName, Role};
 use super::operator::{Operator, Order};
 use super::prompt::Terminal;
 use super::{enrolment, files, output, request};
-use crate::config::Config;
+use crate::config::{Config, Member};
 use crate::failure::{Failure, Trying};
 use crate::wire;
 
@@ -39,8 +39,8 @@ pub(super) struct IssueArgs {
     name: PeerName,
 
     /// Where NAME-key.pem (mode 0600), NAME-cert.pem, NAME-chain.pem and ca.pem
-    /// go; without it, the directory of identities, but for the enrolment of the
-    /// configured ACME service, which goes into that service's keystore.
+    /// go; without it, the directory of identities, but for the enrolment of a
+    /// configured service, which goes into that service's keystore.
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -95,16 +95,21 @@ impl IssueArgs {
     }
 }
 
-/// Leaves this installation's ACME service an enrolment identity in its keystore.
-fn enrol_acme(args: &IssueArgs, config: &Config, operator: &Operator) -> Result<ExitCode, Failure> {
-    let name = config.acme.service.keystore.as_deref();
+/// Leaves a service of this installation an enrolment identity in its keystore.
+fn enrol(
+    args: &IssueArgs,
+    config: &Config,
+    member: &Member<'_>,
+    operator: &Operator,
+) -> Result<ExitCode, Failure> {
+    let name = member.service.keystore.as_deref();
     let keystore = wire::open_keystore(config, name, &Terminal)?;
     let place = enrolment::Place {
-        config,
+        member,
         keystore: keystore.as_ref(),
     };
     let key = place.key(args.algorithm)?;
-    let identity = place.identity();
+    let identity = member.enrolment_identity();
     let issued = operator.sign(Order {
         csr_der: request::make(key.as_ref(), &place.content())?,
         profile: Some(ProfileName::new(PROFILE).trying(|| "name the profile".to_owned())?),
@@ -138,13 +143,17 @@ fn enrol_acme(args: &IssueArgs, config: &Config, operator: &Operator) -> Result<
 /// Issues an identity.
 fn issue(args: &IssueArgs, config: &Config) -> Result<ExitCode, Failure> {
     let operator = Operator::connect(config)?;
-    if args.role == Role::EnrolAcme && args.out.is_none() && args.name == config.acme.service.name {
-        return enrol_acme(args, config, &operator);
-    }
     let identity = Identity {
         role: args.role,
         name: args.name.clone(),
     };
+    let members = config.members();
+    let enrols = |member: &&Member<'_>| member.enrolment_identity() == identity;
+    if args.out.is_none()
+        && let Some(member) = members.iter().find(enrols)
+    {
+        return enrol(args, config, member, &operator);
+    }
     let id = KeyId::new(&args.name.as_str().to_lowercase().replace('_', "-"))
         .trying(|| format!("name files after {}", args.name))?;
     let directory = args.out.clone().unwrap_or_else(|| config.identities());

@@ -1,5 +1,6 @@
 //! `chancery init`: the ceremony, and the first identity.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use tokio::runtime;
 
 use super::prompt::Terminal;
 use super::{enrolment, files, output, request};
-use crate::config::Config;
+use crate::config::{Config, Member};
 use crate::failure::{Advise, Failure, Trying};
 use crate::telemetry::SystemClock;
 use crate::wire::{Keystores, publication};
@@ -51,13 +52,17 @@ struct Report {
     operator: Operator,
     /// The root to trust, PEM.
     trust: PathBuf,
-    /// The ACME service's enrolment.
-    acme: Enrolment,
+    /// Each service's enrolment, by the service's name.
+    #[serde(flatten)]
+    enrolments: BTreeMap<&'static str, Enrolment>,
 }
 
 /// The identity with which a service asks for its first certificate.
 #[derive(Debug, Serialize)]
 struct Enrolment {
+    /// The service, for people.
+    #[serde(skip)]
+    title: &'static str,
     /// Whether it was made now; otherwise it was there, or the service has
     /// a certificate.
     made: bool,
@@ -157,10 +162,15 @@ async fn perform(config: &Config) -> Result<Report, Failure> {
     };
     let (root_pem, issuing_pem) = (authority_pem(0), authority_pem(1));
     let operator = first_operator(config, &ca, &root_pem, clock.as_ref()).await?;
-    let acme = first_enrolment(config, &keystores, &ca, &issuing_pem, clock.as_ref()).await?;
+    let mut enrolments = BTreeMap::new();
+    for member in config.members() {
+        let enrolment =
+            first_enrolment(&member, &keystores, &ca, &issuing_pem, clock.as_ref()).await?;
+        enrolments.insert(member.name, enrolment);
+    }
     ca.drain().await;
     Ok(Report {
-        acme,
+        enrolments,
         authorities: ceremony.authorities.into_iter().map(authority).collect(),
         operator,
         trust: config.identities().join("ca.pem"),
@@ -281,21 +291,21 @@ async fn first_operator(
     Ok(operator(true))
 }
 
-/// Leaves the ACME service an identity to enrol with, unless it has that or a
-/// certificate.
+/// Leaves a service an identity to enrol with, unless it has that or a certificate.
 async fn first_enrolment(
-    config: &Config,
+    member: &Member<'_>,
     keystores: &Keystores<'_>,
     ca: &Arc<Ca>,
     issuing_pem: &str,
     clock: &dyn Clock,
 ) -> Result<Enrolment, Failure> {
-    let keystore = keystores.open(config.acme.service.keystore.as_deref())?;
+    let keystore = keystores.open(member.service.keystore.as_deref())?;
     let place = enrolment::Place {
-        config,
+        member,
         keystore: keystore.as_ref(),
     };
     let enrolment = |made| Enrolment {
+        title: member.title,
         made,
         key: place.key_id().to_string(),
         keystore: place.keystore.describe(),
@@ -306,12 +316,17 @@ async fn first_enrolment(
     let key = place.key(KeyAlgorithm::EcP256)?;
     let csr_der = csr::build(key.as_ref(), &place.content())
         .await
-        .trying(|| "make a certificate request for the ACME service's enrolment".to_owned())?;
-    let request = identity_request(place.identity(), enrolment::VALIDITY, csr_der)?;
+        .trying(|| {
+            format!(
+                "make a certificate request for the {}'s enrolment",
+                member.title
+            )
+        })?;
+    let request = identity_request(member.enrolment_identity(), enrolment::VALIDITY, csr_der)?;
     let issued = Arc::clone(ca)
         .issue(request)
         .await
-        .trying(|| "issue the enrolment identity of the ACME service".to_owned())?;
+        .trying(|| format!("issue the enrolment identity of the {}", member.title))?;
     place.leave(&issued.certificate_der)?;
     Ok(enrolment(true))
 }
@@ -397,7 +412,7 @@ fn show(args: &Args, report: &Report) -> Result<(), Failure> {
         ])?;
         output::line("")?;
     }
-    output::facts(&[
+    let mut facts = vec![
         (
             "operator",
             format!(
@@ -408,14 +423,11 @@ fn show(args: &Args, report: &Report) -> Result<(), Failure> {
         ),
         ("its key", report.operator.key.display().to_string()),
         ("trust", report.trust.display().to_string()),
-        (
-            "ACME service",
-            format!(
-                "enrols by {} on {}, {}",
-                report.acme.key,
-                report.acme.keystore,
-                made(report.acme.made)
-            ),
-        ),
-    ])
+    ];
+    facts.extend(report.enrolments.values().map(|enrolment| {
+        let Enrolment { key, keystore, .. } = enrolment;
+        let told = format!("enrols by {key} on {keystore}, {}", made(enrolment.made));
+        (enrolment.title, told)
+    }));
+    output::facts(&facts)
 }

@@ -8,26 +8,41 @@ use tracing::error;
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::{telemetry, wire};
+use crate::telemetry;
+use crate::wire::{self, Services};
 
 /// Arguments of `chancery serve`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Which services; `all` is every one there is.
-    #[arg(value_enum, default_value_t)]
-    services: Services,
+    /// Which services, one or several; `all` is every one there is.
+    #[arg(value_enum, default_value = "all", value_name = "SERVICE")]
+    services: Vec<Service>,
 }
 
-/// Which services a process runs.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Services {
+/// A service that a process may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Service {
     /// Every service.
-    #[default]
     All,
-    /// The CA alone.
+    /// The CA.
     Ca,
-    /// The ACME service alone; its CA runs elsewhere.
+    /// The ACME service; without `ca`, its CA runs elsewhere.
     Acme,
+}
+
+impl Args {
+    /// Returns which services the process runs.
+    fn services(&self) -> Services {
+        let named = |service| {
+            self.services
+                .iter()
+                .any(|named| [Service::All, service].contains(named))
+        };
+        Services {
+            ca: named(Service::Ca),
+            acme: named(Service::Acme),
+        }
+    }
 }
 
 /// Runs the services until a signal ends them.
@@ -42,12 +57,7 @@ pub(super) fn run(args: &Args, config: Config, verbose: u8) -> Result<ExitCode, 
         _ => "trace",
     };
     telemetry::start_logging(filter, config.telemetry.log_format)?;
-    let services = match args.services {
-        Services::All => wire::Services::All,
-        Services::Ca => wire::Services::Ca,
-        Services::Acme => wire::Services::Acme,
-    };
-    match wire::serve(config, services) {
+    match wire::serve(config, args.services()) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // A person reads the report; anything else reads the log.
         Err(failure) if io::stderr().is_terminal() => Err(failure),

@@ -1,28 +1,23 @@
-//! Starting the ACME service: its keys, its certificate from the CA over mutual
-//! TLS, its records, and its listeners.
-
-mod enrolment;
-mod service;
+//! The ACME service's own: its records, the protocol's parts, and its listeners.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ::acme::AcmeMetrics;
-use ::acme::finalize::FinalizeMetrics;
+use ::acme::caa::CaaChecker;
+use ::acme::finalize::{FinalizeMetrics, FinalizeSettings, Finalizer};
+use ::acme::policy::RateLimits;
 use ::acme::validate::metrics::ValidationMetrics;
+use ::acme::validate::scheduler::{Parts, Scheduler};
+use ::acme::{Acme, AcmeMetrics, AcmeParts, AcmeService, OpenError};
 use ::store::StoreMetrics;
-use ::store::acme::{AcmeRecords, AcmeStore, Retention};
-use hsm_keystore::KeyStore;
-use mesh::revocation::RevocationMetrics;
+use ::store::acme::{AcmeError, AcmeRecords, AcmeStore, Retention};
+use mesh::CaClient;
 use prometheus_client::registry::Registry;
-use tracing::{info, warn};
+use tracing::info;
 
-use self::service::{Opened, Starting};
-use super::serve::{Process, Running, open_keystore};
-use crate::failure::{Failure, Trying};
-
-/// How long a start waits before it tries again what may pass by itself.
-const RETRY: Duration = Duration::from_secs(2);
+use super::member::{Bound, Joined, MemberSide, MeshService, StartError};
+use super::serve::Process;
+use crate::config::{Config, Member};
+use crate::failure::{Cause, Failure, Trying};
 
 /// What the ACME service counts.
 #[derive(Debug, Default)]
@@ -33,8 +28,6 @@ pub(super) struct AcmeCounts {
     finalize: FinalizeMetrics,
     /// Of validation.
     validation: ValidationMetrics,
-    /// Of the CRLs that tell which clients count.
-    revocation: RevocationMetrics,
     /// Of its store.
     store: StoreMetrics,
 }
@@ -45,162 +38,167 @@ impl AcmeCounts {
         self.acme.register(registry);
         self.finalize.register(registry);
         self.validation.register(registry);
-        self.revocation.register(registry);
         self.store.register_as(registry, "chancery_acme_store");
     }
 }
 
-/// The ACME service, from before its listeners are there until its store is closed.
-pub(super) struct AcmeSide {
+/// The ACME service, as it is started and stopped.
+pub(super) type AcmeSide = MemberSide<AcmeOwn>;
+
+/// What is the ACME service's own.
+pub(super) struct AcmeOwn {
     /// Its records.
     store: Arc<dyn AcmeStore>,
-    /// Its keys, once they are open.
-    keystore: Option<Arc<dyn KeyStore>>,
-    /// Its listeners, once they are there.
-    running: Option<Running>,
 }
 
-impl AcmeSide {
-    /// Opens the records; `keystore` is that of the CA in the same process, where
-    /// the same is configured.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot be opened.
-    pub(super) async fn open(
-        process: &Process<'_>,
-        keystore: Option<Arc<dyn KeyStore>>,
-    ) -> Result<Self, Failure> {
-        process
-            .shared
-            .health
-            .register("acme", || Err("the ACME service is starting".to_owned()));
-        let config = process.config.acme_store();
-        let metrics = process.metrics.acme.store.clone();
-        let directory = config.directory.clone();
-        let tried = || format!("open the ACME store in {}", directory.display());
-        let opening = move || AcmeRecords::open(&config, metrics, Retention::default());
-        let opened = tokio::task::spawn_blocking(opening)
-            .await
-            .trying(tried)?
-            .trying(tried)?;
-        let recovered = opened.recovered();
-        info!(
-            store.frames_replayed = recovered.frames_replayed,
-            store.torn_bytes = recovered.torn_bytes,
-            "the ACME store is open"
+/// Why the service's own parts could not be had.
+#[derive(Debug, thiserror::Error)]
+enum AcmeStartError {
+    /// The records.
+    #[error("the ACME store did not do it")]
+    Store(#[from] AcmeError),
+    /// The service's parts.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A part that cannot work as configured.
+    #[error("{part} cannot be set up")]
+    Part {
+        /// Which.
+        part: &'static str,
+        /// Why.
+        source: Cause,
+    },
+}
+
+impl From<AcmeStartError> for StartError {
+    fn from(error: AcmeStartError) -> Self {
+        let passes = match &error {
+            AcmeStartError::Store(AcmeError::Store(error)) => error.is_transient(),
+            AcmeStartError::Store(_) | AcmeStartError::Open(_) => false,
+            // The system's name servers may not be known yet.
+            AcmeStartError::Part { .. } => true,
+        };
+        let advice = matches!(error, AcmeStartError::Store(_)).then_some(
+            "keep the store's directory as it is; docs/storage.md tells what can be done",
         );
-        Ok(Self {
-            store: Arc::new(opened),
-            keystore,
-            running: None,
+        Self::Own {
+            source: error.into(),
+            passes,
+            advice,
+        }
+    }
+}
+
+/// Opens the ACME service's records.
+///
+/// # Errors
+///
+/// When the store cannot be opened.
+pub(super) async fn open(process: &Process<'_>) -> Result<AcmeSide, Failure> {
+    let config = process.config.acme_store();
+    let metrics = process.metrics.acme.store.clone();
+    let directory = config.directory.clone();
+    let tried = || format!("open the ACME store in {}", directory.display());
+    let opening = move || AcmeRecords::open(&config, metrics, Retention::default());
+    let opened = tokio::task::spawn_blocking(opening)
+        .await
+        .trying(tried)?
+        .trying(tried)?;
+    let recovered = opened.recovered();
+    info!(
+        store.frames_replayed = recovered.frames_replayed,
+        store.torn_bytes = recovered.torn_bytes,
+        "the ACME store is open"
+    );
+    let store = Arc::new(opened);
+    Ok(MemberSide::new(process, AcmeOwn { store }))
+}
+
+impl MeshService for AcmeOwn {
+    const TITLE: &'static str = "the ACME service";
+
+    fn member(config: &Config) -> Member<'_> {
+        config.acme_member()
+    }
+
+    async fn bind(&self, process: &Process<'_>, joined: &Joined) -> Result<Bound, StartError> {
+        let acme = self.protocol(process, Arc::clone(&joined.ca)).await?;
+        let service = AcmeService::bind(&acme, process.shared, &joined.identity, &joined.clients)?;
+        for url in service.external_urls() {
+            info!(url = %url, "ACME clients find the directory at {url}/directory");
+        }
+        Ok(Bound {
+            handles: service.handles(),
+            serving: Box::pin(service.run()),
         })
     }
-
-    /// Brings the listeners up, however long token and CA are away; then waits for
-    /// their end, which nobody asked for. May be dropped at any time.
-    pub(super) async fn ended(&mut self, process: &Process<'_>) -> Failure {
-        if self.running.is_none()
-            && let Err(failure) = self.start(process).await
-        {
-            return failure;
-        }
-        match &mut self.running {
-            Some(running) => running.ended().await,
-            None => Failure::new("go on serving the ACME service"),
-        }
-    }
-
-    /// Brings the listeners up, unless they are there.
-    ///
-    /// # Errors
-    ///
-    /// When something stands in the way that does not pass by itself.
-    pub(super) async fn start(&mut self, process: &Process<'_>) -> Result<(), Failure> {
-        if self.running.is_some() {
-            return Ok(());
-        }
-        let keystore = match &self.keystore {
-            Some(keystore) => Arc::clone(keystore),
-            None => {
-                let name = process.config.acme.service.keystore.as_deref();
-                let opened = open_keystore(process, name, "acme-keystore").await?;
-                Arc::clone(self.keystore.insert(opened))
-            }
-        };
-        let starting = Starting {
-            process,
-            keystore: &keystore,
-            store: &self.store,
-        };
-        let mut told = String::new();
-        loop {
-            match starting.open().await {
-                Ok(opened) => {
-                    self.running = Some(run(opened));
-                    process.shared.health.register("acme", || Ok(()));
-                    return Ok(());
-                }
-                Err(error) if error.is_transient() => {
-                    let reason = error.into_failure(process.config).sentence();
-                    if told != reason {
-                        warn!("{reason}; trying again until it works");
-                        told.clone_from(&reason);
-                    }
-                    process
-                        .shared
-                        .health
-                        .register("acme", move || Err(reason.clone()));
-                    tokio::time::sleep(RETRY).await;
-                }
-                Err(error) => return Err(error.into_failure(process.config)),
-            }
-        }
-    }
-
-    /// Lets requests end, closes the listeners, then the records.
-    ///
-    /// # Errors
-    ///
-    /// When the listeners did not end in order.
-    pub(super) async fn stop(self) -> Result<(), Failure> {
-        let outcome = match self.running {
-            Some(mut running) => running.stop().await,
-            None => Ok(()),
-        };
-        let (store, keystore) = (self.store, self.keystore);
-        // Each closes with its last handle, and the service's are gone by now.
-        let closed = tokio::task::spawn_blocking(move || {
-            drop(store);
-            drop(keystore);
-        });
-        outcome.and(
-            closed
-                .await
-                .trying(|| "close the ACME store in order".to_owned()),
-        )
-    }
 }
 
-/// Serves, keeping certificate, staple and CRLs current.
-fn run(opened: Opened) -> Running {
-    let Opened {
-        service,
-        enrolment,
-        enrolled,
-        identity,
-        stapler,
-        checker,
-        source,
-    } = opened;
-    let handles = service.handles();
-    let stop = move || handles.iter().for_each(mesh::ServerHandle::stop);
-    Running::spawn("the ACME service", stop, async move {
-        tokio::select! {
-            outcome = service.run() => outcome,
-            () = enrolment.keep_current(identity, enrolled) => Ok(()),
-            () = stapler.run() => Ok(()),
-            () = checker.follow(source) => Ok(()),
-        }
-    })
+impl AcmeOwn {
+    /// Puts the protocol's parts together and takes up what was left unfinished.
+    async fn protocol(
+        &self,
+        process: &Process<'_>,
+        ca: Arc<dyn CaClient>,
+    ) -> Result<Arc<Acme>, AcmeStartError> {
+        let config = process.config.acme.clone();
+        let clock = Arc::clone(&process.shared.clock);
+        let counts = &process.metrics.acme;
+        let limits = Arc::new(RateLimits::new(config.rate_limits.clone()));
+        let resolver = config
+            .validation
+            .resolver()
+            .map_err(|error| AcmeStartError::Part {
+                part: "the resolver of [acme.validation.dns]",
+                source: error.into(),
+            })?;
+        let caa = config
+            .caa
+            .enabled
+            .then(|| CaaChecker::new(Arc::clone(&resolver), config.caa.clone()));
+        let validator = config
+            .validation
+            .validator(resolver, caa.clone())
+            .map_err(|error| AcmeStartError::Part {
+                part: "the validator",
+                source: error.into(),
+            })?;
+        let prefix = config
+            .canonical_url()
+            .map_or_else(String::new, |url| format!("{url}/acme/account/"));
+        let scheduler = Scheduler::start(Parts {
+            validator: Arc::new(validator),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&clock),
+            limits: config.validation.limits().clone(),
+            account_url_prefix: prefix.into(),
+            authorization_lifetime: config.authorization_lifetime.unsigned_abs(),
+            metrics: counts.validation.clone(),
+            on_failure: Some(Arc::clone(&limits) as _),
+        });
+        scheduler.resume().await?;
+        let finalizer = Finalizer::start(
+            Arc::clone(&self.store),
+            Arc::clone(&ca),
+            Arc::clone(&clock),
+            &FinalizeSettings {
+                profiles: config.ca_profiles(),
+                ..FinalizeSettings::default()
+            },
+            counts.finalize.clone(),
+        );
+        finalizer.resume().await?;
+        Ok(Acme::open(AcmeParts {
+            policy: Arc::new(config.policy.clone()),
+            config,
+            store: Arc::clone(&self.store),
+            ca,
+            scheduler,
+            finalizer,
+            caa,
+            limits,
+            clock,
+            metrics: counts.acme.clone(),
+        })?)
+    }
 }

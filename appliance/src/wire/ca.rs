@@ -10,7 +10,7 @@ use mesh::Shared;
 use tracing::{error, info, warn};
 
 use super::distribution::{self, Distribution};
-use super::serve::{Metrics, Process, Running, open_keystore};
+use super::serve::{Metrics, Process, Running};
 use crate::config::Config;
 use crate::failure::{Failure, Trying};
 
@@ -54,18 +54,14 @@ impl CaSide {
         })
     }
 
-    /// Opens the keystore and starts the CA over it; returns the keystore. May be
-    /// dropped at any time.
+    /// Opens the keystore and starts the CA over it. May be dropped at any time.
     ///
     /// # Errors
     ///
     /// When something stands in the way that does not pass by itself.
-    pub(super) async fn start(
-        &mut self,
-        process: &Process<'_>,
-    ) -> Result<Arc<dyn KeyStore>, Failure> {
+    pub(super) async fn start(&mut self, process: &Process<'_>) -> Result<(), Failure> {
         let name = process.config.signing_keystore();
-        let opened = open_keystore(process, name, "keystore").await?;
+        let opened = process.keystores.open(process, name, "keystore").await?;
         let keystore = self.keystore.insert(opened);
         let running = start(
             process.config,
@@ -77,7 +73,7 @@ impl CaSide {
         )
         .await?;
         self.running = Some(running);
-        Ok(Arc::clone(keystore))
+        Ok(())
     }
 
     /// Waits for the end of a listener, which nobody asked for.

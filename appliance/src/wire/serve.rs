@@ -4,33 +4,27 @@
 //! rest waits for. A token that is away at the start is waited for; what only a
 //! person can mend ends the process at once, with advice.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::store::StoreMetrics;
-use hsm_keystore::pkcs11::AskPin;
-use hsm_keystore::{KeyStore, KeyStoreMetrics, Modules};
+use hsm_keystore::KeyStoreMetrics;
+use mesh::revocation::RevocationMetrics;
 use mesh::stapling::StaplingMetrics;
 use mesh::{Health, HttpMetrics, ListenerConfig, ListenerLimits, Security, Server, Shared};
 use prometheus_client::registry::Registry;
 use sd_notify::NotifyState;
-use secrecy::SecretString;
 use tokio::runtime;
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::info;
 
-use super::acme::{AcmeCounts, AcmeSide};
-use super::ca::CaSide;
-use super::keystore::keystore_failure;
+use super::acme::AcmeCounts;
+use super::keyring::Keyring;
+use super::services::{Parts, Services, say_unready};
 use super::supervisor::{StopSignals, Watchdog, tell};
-use crate::cli::prompt::Terminal;
 use crate::config::Config;
 use crate::failure::{Advise, Cause, Failure, Trying};
 use crate::telemetry::SystemClock;
-
-/// How long a start waits before it asks for an absent token again.
-const TOKEN_RETRY: Duration = Duration::from_secs(2);
 
 /// Time that threads have to end after everything was stopped.
 const LAST_GRACE: Duration = Duration::from_secs(5);
@@ -40,8 +34,8 @@ const LAST_GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Metrics {
     /// Of all listeners.
     http: HttpMetrics,
-    /// Of the keystore that signs.
-    keystore: KeyStoreMetrics,
+    /// Of the keystores.
+    pub(super) keystore: KeyStoreMetrics,
     /// Of the CA's store.
     pub(super) store: StoreMetrics,
     /// Of the CA.
@@ -50,6 +44,8 @@ pub(super) struct Metrics {
     pub(super) ocsp: ca::OcspMetrics,
     /// Of OCSP stapling.
     pub(super) stapling: StaplingMetrics,
+    /// Of the CRLs that tell which clients count.
+    pub(super) revocation: RevocationMetrics,
     /// Of the ACME service.
     pub(super) acme: AcmeCounts,
 }
@@ -64,20 +60,10 @@ impl Metrics {
         self.ca.register(&mut registry);
         self.ocsp.register(&mut registry);
         self.stapling.register(&mut registry);
+        self.revocation.register(&mut registry);
         self.acme.register(&mut registry);
         registry
     }
-}
-
-/// Which services a process runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Services {
-    /// Every one.
-    All,
-    /// The CA alone.
-    Ca,
-    /// The ACME service alone; its CA runs elsewhere.
-    Acme,
 }
 
 /// What every service of a process is started with.
@@ -88,8 +74,8 @@ pub(super) struct Process<'a> {
     pub(super) metrics: &'a Metrics,
     /// What listeners share.
     pub(super) shared: &'a Shared,
-    /// PKCS#11 modules, each loaded once.
-    pub(super) modules: Modules,
+    /// The keystores, each opened once.
+    pub(super) keystores: Keyring,
 }
 
 /// Runs services until a signal ends them.
@@ -118,16 +104,14 @@ async fn run(config: Config, services: Services) -> Result<(), Failure> {
         domain: config.trust_domain().clone(),
         clock: Arc::new(SystemClock),
     };
-    shared
-        .health
-        .register(SERVICES, || Err("the services are starting".to_owned()));
+    say_unready(&shared.health, "the services are starting");
     let mut telemetry = start_telemetry(&config, &metrics, &shared)?;
     let _watchdog = Watchdog::start();
     let process = Process {
         config: &config,
         metrics: &metrics,
         shared: &shared,
-        modules: Modules::default(),
+        keystores: Keyring::default(),
     };
 
     let mut parts = Parts::default();
@@ -136,96 +120,12 @@ async fn run(config: Config, services: Services) -> Result<(), Failure> {
         () = signals.recv() => None,
     };
     tell(&[NotifyState::Stopping]);
-    shared
-        .health
-        .register(SERVICES, || Err("the services are stopping".to_owned()));
+    say_unready(&shared.health, "the services are stopping");
     let stopped = parts.stop().await;
+    process.keystores.close().await;
     let outcome = telemetry.stop().await;
     info!("stopped");
     failure.map_or(Ok(()), Err).and(stopped).and(outcome)
-}
-
-/// The readiness check of the start and the end.
-const SERVICES: &str = "services";
-
-/// The services of a process.
-#[derive(Default)]
-struct Parts {
-    /// The CA.
-    ca: Option<CaSide>,
-    /// The ACME service.
-    acme: Option<AcmeSide>,
-}
-
-impl Parts {
-    /// Starts the services in order and waits until one cannot go on. May be
-    /// dropped at any time.
-    async fn serve(
-        &mut self,
-        process: &Process<'_>,
-        services: Services,
-        telemetry: &mut Running,
-    ) -> Failure {
-        if let Err(failure) = self.start(process, services).await {
-            return failure;
-        }
-        process.shared.health.register(SERVICES, || Ok(()));
-        tell(&[NotifyState::Ready]);
-        info!(
-            version = env!("CARGO_PKG_VERSION"),
-            "chancery {} serves",
-            env!("CARGO_PKG_VERSION")
-        );
-        let Self { ca, acme } = self;
-        tokio::select! {
-            Some(failure) = ended(ca.as_mut().map(CaSide::ended)) => failure,
-            Some(failure) = ended(acme.as_mut().map(|acme| acme.ended(process))) => failure,
-            failure = telemetry.ended() => failure,
-            else => Failure::new("serve: nothing runs"),
-        }
-    }
-
-    /// Starts the services.
-    ///
-    /// Beside its CA the ACME service is not waited for, so that the CA counts as
-    /// started even while nobody has enrolled the other.
-    async fn start(&mut self, process: &Process<'_>, services: Services) -> Result<(), Failure> {
-        let mut keystore = None;
-        if services != Services::Acme {
-            let ca = self.ca.insert(CaSide::open(process).await?);
-            let opened = ca.start(process).await?;
-            let name = process.config.acme.service.keystore.as_deref();
-            keystore = (name == process.config.signing_keystore()).then_some(opened);
-        }
-        if services != Services::Ca {
-            let acme = self.acme.insert(AcmeSide::open(process, keystore).await?);
-            if services == Services::Acme {
-                acme.start(process).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Stops them in the reverse order: the ACME service finishes with the CA there.
-    async fn stop(self) -> Result<(), Failure> {
-        let acme = match self.acme {
-            Some(acme) => acme.stop().await,
-            None => Ok(()),
-        };
-        let ca = match self.ca {
-            Some(ca) => ca.stop().await,
-            None => Ok(()),
-        };
-        acme.and(ca)
-    }
-}
-
-/// Waits for a service's end; at once for one that is not there.
-async fn ended(service: Option<impl Future<Output = Failure>>) -> Option<Failure> {
-    match service {
-        Some(ended) => Some(ended.await),
-        None => None,
-    }
 }
 
 /// A listener that runs.
@@ -300,67 +200,4 @@ fn start_telemetry(
         move || handle.stop(),
         server.run(),
     ))
-}
-
-/// Opens the keystore called `name`, or the one of `[keystore]`; waits for a token
-/// that is away, and says so on `/readyz` under `check`.
-///
-/// # Errors
-///
-/// When something stands in the way that does not pass by itself.
-pub(super) async fn open_keystore(
-    process: &Process<'_>,
-    name: Option<&str>,
-    check: &str,
-) -> Result<Arc<dyn KeyStore>, Failure> {
-    let health = &process.shared.health;
-    let prompt = Arc::new(AskOnce::default());
-    let mut told = false;
-    loop {
-        let configured = process.config.keystore(name)?.clone();
-        let (modules, prompt, metrics) = (
-            process.modules.clone(),
-            Arc::clone(&prompt),
-            process.metrics.keystore.clone(),
-        );
-        let attempt = tokio::task::spawn_blocking(move || {
-            let outcome = configured.open(&modules, prompt.as_ref(), metrics);
-            (configured, outcome)
-        });
-        let (configured, outcome) = attempt.await.trying(|| "open the keystore".to_owned())?;
-        match outcome {
-            Ok(keystore) => {
-                let watched = Arc::clone(&keystore);
-                health.register(check, move || {
-                    watched.ready().map_err(|reason| reason.to_string())
-                });
-                info!(keystore = keystore.describe(), "the keystore is open");
-                return Ok(keystore);
-            }
-            Err(error) if error.retry_after().is_some() => {
-                let reason = error.to_string();
-                if !told {
-                    warn!(error = %reason, "waiting for the token: {reason}");
-                    told = true;
-                }
-                health.register(check, move || Err(reason.clone()));
-                tokio::time::sleep(TOKEN_RETRY).await;
-            }
-            Err(error) => return Err(keystore_failure(name, &configured, error)),
-        }
-    }
-}
-
-/// Asks for the PIN on the terminal, once, however often a token is tried.
-#[derive(Debug, Default)]
-struct AskOnce(Mutex<Option<SecretString>>);
-
-impl AskPin for AskOnce {
-    fn ask_pin(&self, token: &str) -> io::Result<SecretString> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.as_ref() {
-            Some(pin) => Ok(pin.clone()),
-            None => Ok(known.insert(Terminal.ask_pin(token)?).clone()),
-        }
-    }
 }

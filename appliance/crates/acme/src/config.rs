@@ -2,13 +2,13 @@
 
 mod error;
 mod listener;
-mod service;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use mesh::member::{CheckedMember, MemberConfig, MemberDefaults};
 use mesh::revocation::RevocationConfig;
 use mesh::stapling::StaplingConfig;
 use model::ProfileName;
@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use listener::{AcmeListenerConfig, CheckedListener};
-pub use service::{CheckedService, ServiceConfig};
 
 use crate::caa::{CaaConfig, CheckedCaa};
 use crate::nonce::NonceLimits;
@@ -24,13 +23,23 @@ use crate::policy::{CheckedRateLimits, Policy, PolicyConfig, RateLimitConfig};
 use crate::urls::ExternalUrl;
 use crate::validate::{CheckedValidation, ValidationConfig};
 
+/// What `[acme.service]` says where nothing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcmeMember;
+
+impl MemberDefaults for AcmeMember {
+    const NAME: &'static str = "acme";
+    const TLS_KEY: &'static str = "acme-tls";
+    const ENROLMENT_KEY: &'static str = "acme-enrolment";
+}
+
 /// `[acme]`, as written. Every key has a default; durations are `10s`, `1h 30m`,
 /// `30d` or ISO 8601.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AcmeConfig {
     /// Who the service is, where its keys are, and which CA signs for it.
-    pub service: ServiceConfig,
+    pub service: MemberConfig<AcmeMember>,
     /// How it learns which clients no longer count.
     pub revocation: RevocationConfig,
     /// How the OCSP response is kept fresh that both listeners staple.
@@ -218,7 +227,7 @@ impl Default for AcmeConfig {
         let default_profile = ProfileName::new("tls-server")
             .unwrap_or_else(|_| unreachable!("the default is a profile's name"));
         Self {
-            service: ServiceConfig::default(),
+            service: MemberConfig::default(),
             revocation: RevocationConfig::default(),
             stapling: StaplingConfig::default(),
             open: AcmeListenerConfig::open(),
@@ -251,7 +260,7 @@ impl Default for AcmeConfig {
 #[derive(Debug, Clone)]
 pub struct CheckedAcmeConfig {
     /// Who the service is, where its keys are, and which CA signs for it.
-    pub service: CheckedService,
+    pub service: CheckedMember,
     /// How it learns which clients no longer count.
     pub revocation: RevocationConfig,
     /// How the OCSP response is kept fresh that both listeners staple.

@@ -31,9 +31,9 @@ pub mod validate;
 mod wire;
 
 pub use config::{
-    AccountConfig, AcmeConfig, AcmeListenerConfig, CheckedAcmeConfig, CheckedListener,
-    CheckedProfileOffer, CheckedService, ConfigError, NonceConfig, OrderConfig, ProfileOffer,
-    RenewalConfig, ServiceConfig, TortureConfig,
+    AccountConfig, AcmeConfig, AcmeListenerConfig, AcmeMember, CheckedAcmeConfig, CheckedListener,
+    CheckedProfileOffer, ConfigError, NonceConfig, OrderConfig, ProfileOffer, RenewalConfig,
+    TortureConfig,
 };
 pub use listen::AcmeService;
 pub use metrics::AcmeMetrics;

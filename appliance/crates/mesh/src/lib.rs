@@ -18,6 +18,7 @@ mod error;
 mod excerpt;
 mod health;
 mod kept;
+pub mod member;
 mod metrics;
 mod peer;
 mod problem;

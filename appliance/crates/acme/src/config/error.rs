@@ -1,5 +1,6 @@
 //! Why `[acme]` cannot be worked with.
 
+use mesh::member::InvalidMember;
 use mesh::revocation::InvalidRevocationConfig;
 use model::ProfileName;
 
@@ -31,12 +32,9 @@ pub enum ConfigError {
     /// How revocations are followed.
     #[error("`revocation`: {0}")]
     Revocation(#[from] InvalidRevocationConfig),
-    /// A server name that is none.
-    #[error("`service.server_names`: {given:?} is neither a DNS name nor an IP address")]
-    ServerName {
-        /// The text given, cut at 80 characters.
-        given: String,
-    },
+    /// Who the service is.
+    #[error(transparent)]
+    Service(#[from] InvalidMember),
     /// No listener at all.
     #[error("both `open` and `mesh` are switched off: nobody could reach the service")]
     NoListener,

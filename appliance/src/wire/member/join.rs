@@ -1,7 +1,6 @@
-//! How the service comes by its certificate: with the one it has, or with the
+//! How a service comes by its certificate: with the one it has, or with the
 //! enrolment identity that an operator left in its keystore.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,20 +12,22 @@ use mesh::{
     CaClient, CaClientError, ClientTls, HttpCaClient, PeerCertificate, Persistence, StaplePolicy,
     TlsIdentity,
 };
-use model::{Clock, Identity, RevocationReason, Role, Timestamp};
+use model::{Clock, RevocationReason, Role, Timestamp, TrustDomain};
 use rustls::pki_types::CertificateDer;
 use tracing::{info, warn};
 
-use super::service::StartError;
-use crate::config::Config;
+use super::error::StartError;
+use crate::config::Member;
 
 /// How long a start asks the CA before it says that it is away.
 const START_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a certificate is obtained with.
 pub(super) struct Enroller<'a> {
-    /// The configuration.
-    pub(super) config: &'a Config,
+    /// The service.
+    pub(super) member: &'a Member<'a>,
+    /// The domain within which the CA's identity is looked for.
+    pub(super) domain: &'a TrustDomain,
     /// Where the keys are.
     pub(super) keystore: &'a Arc<dyn KeyStore>,
     /// The time.
@@ -34,7 +35,7 @@ pub(super) struct Enroller<'a> {
 }
 
 /// The service's certificate, and the CA as seen with it.
-pub(super) struct Member {
+pub(super) struct Certified {
     /// What renews the certificate.
     pub(super) enrolment: Enrolment,
     /// The certificate.
@@ -61,7 +62,7 @@ impl Enroller<'_> {
     ///
     /// `NotEnrolled` when neither a certificate nor an enrolment identity is
     /// there that counts; or why the CA did not certify.
-    pub(super) async fn join(&self) -> Result<Member, StartError> {
+    pub(super) async fn join(&self) -> Result<Certified, StartError> {
         let now = self.clock.now();
         let own = self.kept().await?.filter(|held| held.counts(now));
         let ticket = self.ticket().await?.filter(|held| held.counts(now));
@@ -93,7 +94,7 @@ impl Enroller<'_> {
         let identity = enrolled.tls_identity()?;
         // From now on as the service, with whatever certificate it has by then.
         let ca: Arc<dyn CaClient> = self.ca(&identity)?;
-        Ok(Member {
+        Ok(Certified {
             enrolment: Enrolment {
                 ca: Arc::clone(&ca),
                 ..enrolment
@@ -106,7 +107,7 @@ impl Enroller<'_> {
 
     /// Says what the service is to be certified as.
     fn enrolment(&self, ca: Arc<dyn CaClient>) -> Enrolment {
-        let service = &self.config.acme.service;
+        let service = self.member.service;
         Enrolment {
             keystore: Arc::clone(self.keystore),
             key: service.tls_key.clone(),
@@ -114,42 +115,32 @@ impl Enroller<'_> {
             content: service.content.clone(),
             profile: service.profile.clone(),
             validity: None,
-            identity: Identity {
-                role: Role::ServiceAcme,
-                name: service.name.clone(),
-            },
-            chain_file: self.chain_file(),
+            identity: self.member.identity(),
+            chain_file: self.member.chain_file.clone(),
             ca,
             clock: Arc::clone(self.clock),
         }
     }
 
-    /// Returns where the chain of the service's certificate is kept.
-    pub(super) fn chain_file(&self) -> PathBuf {
-        self.config.acme_tls_chain_file()
-    }
-
     /// Takes the certificate that is kept, if its key is there.
     async fn kept(&self) -> Result<Option<Held>, StartError> {
-        let path = self.chain_file();
+        let path = &self.member.chain_file;
         if !path.exists() {
             return Ok(None);
         }
-        let chain = match tls::certificates_from_pem_file(&path) {
+        let chain = match tls::certificates_from_pem_file(path) {
             Ok(chain) => chain,
             Err(error) => {
                 warn!(path = ?path, "the kept certificate cannot be used: {error}");
                 return Ok(None);
             }
         };
-        self.held(&self.config.acme.service.tls_key, Some(chain))
-            .await
+        self.held(&self.member.service.tls_key, Some(chain)).await
     }
 
     /// Takes the enrolment identity that was left in the keystore.
     async fn ticket(&self) -> Result<Option<Held>, StartError> {
-        self.held(&self.config.acme.service.enrolment_key, None)
-            .await
+        self.held(&self.member.service.enrolment_key, None).await
     }
 
     /// Takes a key and its certificate: `chain`, or what the keystore has.
@@ -193,17 +184,11 @@ impl Enroller<'_> {
 
     /// Prepares the CA's client with an identity.
     fn ca(&self, identity: &Arc<TlsIdentity>) -> Result<Arc<HttpCaClient>, StartError> {
-        let service = &self.config.acme.service;
-        let trust = service.trust.clone().unwrap_or_else(|| self.config.trust());
-        let url = service
-            .ca_url
-            .clone()
-            .unwrap_or_else(|| self.config.ca_url());
         let tls = ClientTls {
-            anchors: tls::certificates_from_pem_file(&trust)?,
+            anchors: tls::certificates_from_pem_file(&self.member.trust)?,
             identity: Some(Arc::clone(identity)),
             expected: Some(ExpectedServer {
-                domain: self.config.trust_domain().clone(),
+                domain: self.domain.clone(),
                 role: Role::ServiceCa,
             }),
             staple: StaplePolicy::IfPresent,
@@ -212,7 +197,11 @@ impl Enroller<'_> {
             total: START_PATIENCE,
             ..Persistence::default()
         };
-        Ok(Arc::new(HttpCaClient::new(&url, &tls, persistence)?))
+        Ok(Arc::new(HttpCaClient::new(
+            &self.member.ca_url,
+            &tls,
+            persistence,
+        )?))
     }
 
     /// Revokes an enrolment identity that has done its work, with itself: whoever
