@@ -30,6 +30,8 @@ pub struct Problem(Box<Inner>);
 struct Inner {
     /// Which kind of problem.
     kind: ProblemType,
+    /// The name by which programs tell it, where it is not that of the kind.
+    code: Option<&'static str>,
     /// A sentence about this occurrence.
     detail: String,
     /// When trying again may help.
@@ -48,6 +50,7 @@ impl Problem {
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
+            code: None,
             detail: detail.into(),
             retry_after: None,
             members: Map::new(),
@@ -70,6 +73,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// Tells programs a narrower name than the kind's.
+    #[must_use]
+    pub fn coded(mut self, code: &'static str) -> Self {
+        self.0.code = Some(code);
         self
     }
 
@@ -132,6 +142,10 @@ impl Problem {
             kind: inner.kind.uri(),
             title: inner.kind.title(),
             status: status.as_u16(),
+            code: match inner.code {
+                Some(code) => code.to_owned(),
+                None => inner.kind.slug().replace('-', "_"),
+            },
             detail: &inner.detail,
             request_id: request.map(RequestId::as_str),
             members: &inner.members,
@@ -155,10 +169,11 @@ impl Problem {
 }
 
 /// Members whose meaning RFC 9457 and this product fix.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 7] = [
     "type",
     "title",
     "status",
+    "code",
     "detail",
     "instance",
     "request_id",
@@ -174,6 +189,8 @@ struct Document<'a> {
     title: &'static str,
     /// The HTTP status again.
     status: u16,
+    /// The kind for programs that compare names.
+    code: String,
     /// The sentence.
     detail: &'a str,
     /// The request's id.
@@ -223,6 +240,7 @@ mod tests {
         let document: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(document["type"], "urn:chancery:problem:token-unavailable");
         assert_eq!(document["status"], 503);
+        assert_eq!(document["code"], "token_unavailable");
         assert_eq!(document["request_id"], "r-1");
         assert_eq!(document["waiting"], 3);
         assert!(!String::from_utf8_lossy(&body).contains("CKR"));

@@ -401,7 +401,7 @@ async fn every_problem_is_reached_and_leaves_nothing_behind() {
 }
 
 /// Reached by tests of their own: below, and in the mesh for what the shell says.
-const ELSEWHERE: [&str; 16] = [
+const ELSEWHERE: [&str; 35] = [
     // In `revoke` and `published`.
     "already-revoked",
     "bad-invalidity-date",
@@ -415,6 +415,26 @@ const ELSEWHERE: [&str; 16] = [
     // Of the ACME service's operators, in its own tests.
     "acme-conflict",
     "acme-unknown",
+    // Of the signing service, in its own tests.
+    "already-withdrawn",
+    "artifact-digest-mismatch",
+    "artifact-unknown",
+    "crl-too-old",
+    "digest-invalid",
+    "evidence-absent",
+    "evidence-malformed",
+    "idempotency-key-reused",
+    "profile-denied",
+    "provenance-invalid",
+    "provenance-required",
+    "provenance-untrusted-builder",
+    "rate-limited",
+    "sbom-invalid",
+    "sbom-required",
+    "sbom-subject-mismatch",
+    "signature-unknown",
+    "subject-digest-mismatch",
+    "withdrawal-forbidden",
     // Of OCSP.
     "uri-too-long",
     "in-progress",

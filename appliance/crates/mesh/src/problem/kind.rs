@@ -202,6 +202,68 @@ problem_types! {
         "the account ended otherwise before, or another EAB key has the name",
         "look at its state, or choose another name";
 
+    // What the signing service says no to. Each names the rule, what it expects and
+    // what it found.
+    ProfileDenied, "profile-denied", FORBIDDEN, "The signing profile does not allow it",
+        "the request breaks a rule of its signing profile; nothing was signed",
+        "compare `rule`, `expected` and `actual`; `GET /v1/limits` lists the profiles";
+    DigestInvalid, "digest-invalid", BAD_REQUEST, "The digest is not one",
+        "the digest is not `sha256:`, `sha384:` or `sha512:` and lower-case hexadecimal of its length",
+        "write it as `sha256sum` does, behind `sha256:`";
+    ArtifactDigestMismatch, "artifact-digest-mismatch", UNPROCESSABLE_ENTITY, "The artifact is another one",
+        "the artifact that came has another digest than the request names",
+        "compare `expected` and `actual`: the file changed, or was cut on its way";
+    SubjectDigestMismatch, "subject-digest-mismatch", UNPROCESSABLE_ENTITY, "The provenance is of another artifact",
+        "none of the provenance's subjects has the artifact's digest",
+        "send the provenance of this very artifact";
+    SbomRequired, "sbom-required", UNPROCESSABLE_ENTITY, "A bill of materials is required",
+        "the signing profile wants a bill of materials",
+        "send one as `sbom`: CycloneDX or SPDX";
+    SbomInvalid, "sbom-invalid", UNPROCESSABLE_ENTITY, "The bill of materials is not one",
+        "the bill of materials cannot be read or breaks its format's schema",
+        "check it with its format's own tools; the detail names the first fault";
+    SbomSubjectMismatch, "sbom-subject-mismatch", UNPROCESSABLE_ENTITY, "The bill of materials is of another artifact",
+        "the bill of materials names another digest for what it is of, or none where the profile wants one",
+        "send the bill of materials of this very artifact";
+    ProvenanceRequired, "provenance-required", UNPROCESSABLE_ENTITY, "Provenance is required",
+        "the signing profile wants provenance",
+        "send SLSA provenance as `provenance`";
+    ProvenanceInvalid, "provenance-invalid", UNPROCESSABLE_ENTITY, "The provenance is not one",
+        "the provenance cannot be read, is not SLSA provenance, or is not signed as it says",
+        "check it with its builder's own tools; the detail names the first fault";
+    ProvenanceUntrustedBuilder, "provenance-untrusted-builder", UNPROCESSABLE_ENTITY, "The builder is not trusted",
+        "the signing profile does not trust the builder, or not with this signature",
+        "build with a builder of the profile, or have it added to the profile";
+    CrlTooOld, "crl-too-old", SERVICE_UNAVAILABLE, "The CRL is too old for the profile",
+        "the CRL by which the client was found good is older than the signing profile allows",
+        "ask again after `Retry-After`; `/readyz` tells what keeps a newer CRL away";
+    RateLimited, "rate-limited", TOO_MANY_REQUESTS, "Too many signatures for now",
+        "the client has had as many signatures by the profile as it may for now",
+        "ask again after `Retry-After`";
+    IdempotencyKeyReused, "idempotency-key-reused", CONFLICT, "The idempotency key was used for another artifact",
+        "the signing service saw the key before with another request",
+        "use a new key for a new request";
+
+    // What the signing service keeps.
+    SignatureUnknown, "signature-unknown", NOT_FOUND, "There is no such signature",
+        "the signing service never recorded a signature of the id",
+        "find it with `GET /v1/signatures?artifactHash=`";
+    ArtifactUnknown, "artifact-unknown", NOT_FOUND, "There is no such artifact",
+        "the signing service never signed an artifact of the digest",
+        "compare the digest";
+    EvidenceAbsent, "evidence-absent", NOT_FOUND, "The signature has no such evidence",
+        "nothing of the kind was sent with the artifact or asked for",
+        "compare it with the signature's own document";
+    AlreadyWithdrawn, "already-withdrawn", CONFLICT, "The signature is withdrawn already",
+        "the signature was withdrawn before; `withdrawal` holds the first record",
+        "nothing: it no longer counts";
+    WithdrawalForbidden, "withdrawal-forbidden", FORBIDDEN, "The signature may not be withdrawn by this peer",
+        "the peer is neither an operator nor the one that the signature was made for",
+        "have its signer or an operator ask";
+    EvidenceMalformed, "evidence-malformed", BAD_REQUEST, "What is to be verified cannot be read",
+        "the bundle, signature or policy to verify is not one",
+        "correct what the detail names";
+
     Internal, "internal", INTERNAL_SERVER_ERROR, "The service failed",
         "a fault of the service",
         "report it with the request id";

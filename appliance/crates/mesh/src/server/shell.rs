@@ -149,11 +149,16 @@ impl Settings {
                 ProblemType::RevocationUnknown,
                 "this service has no fresh CRL and refuses all clients until it has one",
             )
-            .retry_after(CRL_RETRY),
+            .retry_after(CRL_RETRY)
+            .coded("crl_stale"),
             Refusal::Revoked | Refusal::Expired => Problem::new(
                 ProblemType::PeerRefused,
                 format!("{refusal}; connect with one that counts"),
             )
+            .coded(match refusal {
+                Refusal::Revoked => "client_revoked",
+                Refusal::Expired | Refusal::Unknown => "client_expired",
+            })
             .closing(),
         })
     }

@@ -1,0 +1,223 @@
+//! `[signing]`: the configuration as written, and as checked.
+
+mod error;
+mod keys;
+mod limits;
+mod listener;
+mod profile;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use mesh::revocation::RevocationConfig;
+use mesh::stapling::StaplingConfig;
+use model::signing::SigningProfileName;
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use keys::{ArtifactKeyConfig, CheckedKey, CheckedTimestamps, TimestampConfig};
+pub use limits::{CheckedLimits, LimitConfig};
+pub use listener::{CheckedListener, SigningListenerConfig};
+pub use profile::{
+    BuilderConfig, CheckedProfile, ProfileConfig, ProvenancePolicyConfig, SbomPolicyConfig,
+};
+pub use service::{CheckedService, ServiceConfig};
+
+/// The name of the key and of the profile that are there where none is written.
+const DEFAULT: &str = "default";
+
+/// `[signing]`, as written. Every key has a default; durations are `10s`, `1h 30m`,
+/// `30d` or ISO 8601.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SigningConfig {
+    /// Who the service is, where its keys are, and which CA signs for it.
+    pub service: ServiceConfig,
+    /// How it learns which clients no longer count.
+    pub revocation: RevocationConfig,
+    /// How the OCSP response is kept fresh that both listeners staple.
+    pub stapling: StaplingConfig,
+    /// The listener for clients with certificates of this installation.
+    pub mesh: SigningListenerConfig,
+    /// The listener for forges and time-stamp clients, without client certificates.
+    pub open: SigningListenerConfig,
+    /// What a request may bring.
+    pub limits: LimitConfig,
+    /// The keys that sign artifacts, by the name that profiles use.
+    pub keys: BTreeMap<String, ArtifactKeyConfig>,
+    /// Time-stamps.
+    pub timestamps: TimestampConfig,
+    /// Who may have what signed.
+    pub profiles: BTreeMap<SigningProfileName, ProfileConfig>,
+    /// The profile of requests that name none.
+    pub default_profile: SigningProfileName,
+}
+
+/// Makes a name from a literal of this crate; a test reads every default.
+fn name<T, E>(text: &str, make: impl FnOnce(&str) -> Result<T, E>) -> T {
+    make(text).unwrap_or_else(|_| unreachable!("the default {text:?} is a name of its kind"))
+}
+
+impl Default for SigningConfig {
+    fn default() -> Self {
+        let default_profile = name(DEFAULT, SigningProfileName::new);
+        Self {
+            service: ServiceConfig::default(),
+            revocation: RevocationConfig::default(),
+            stapling: StaplingConfig::default(),
+            mesh: SigningListenerConfig::on(listener::MESH_PORT),
+            open: SigningListenerConfig::on(listener::OPEN_PORT),
+            limits: LimitConfig::default(),
+            keys: BTreeMap::from([(DEFAULT.to_owned(), ArtifactKeyConfig::default())]),
+            timestamps: TimestampConfig::default(),
+            profiles: BTreeMap::from([(
+                default_profile.clone(),
+                ProfileConfig {
+                    description: "Artifacts of this installation's signers".to_owned(),
+                    ..ProfileConfig::default()
+                },
+            )]),
+            default_profile,
+        }
+    }
+}
+
+/// `[signing]`, found sound.
+#[derive(Debug, Clone)]
+pub struct CheckedSigningConfig {
+    /// Who the service is, where its keys are, and which CA signs for it.
+    pub service: CheckedService,
+    /// How it learns which clients no longer count.
+    pub revocation: RevocationConfig,
+    /// How the OCSP response is kept fresh that both listeners staple.
+    pub stapling: StaplingConfig,
+    /// The listener for clients with certificates, where it is on.
+    pub mesh: Option<CheckedListener>,
+    /// The listener without, where it is on.
+    pub open: Option<CheckedListener>,
+    /// What a request may bring.
+    pub limits: CheckedLimits,
+    /// The keys that sign artifacts.
+    pub keys: BTreeMap<String, CheckedKey>,
+    /// Time-stamps, where they are made.
+    pub timestamps: Option<CheckedTimestamps>,
+    /// Who may have what signed.
+    pub profiles: BTreeMap<SigningProfileName, CheckedProfile>,
+    /// The profile of requests that name none.
+    pub default_profile: SigningProfileName,
+}
+
+impl SigningConfig {
+    /// Checks everything that can be checked alone.
+    ///
+    /// # Errors
+    ///
+    /// The first key that cannot be worked with, and why.
+    pub fn check(&self) -> Result<CheckedSigningConfig, ConfigError> {
+        let mesh = self.mesh.check("mesh", listener::MESH_PORT)?;
+        let open = self.open.check("open", listener::OPEN_PORT)?;
+        if mesh.is_none() {
+            return Err(ConfigError::NoListener);
+        }
+        self.revocation.check()?;
+        let service = self.service.check()?;
+        let keys = keys::check_keys(&self.keys)?;
+        let timestamps = self.timestamps.check()?;
+        check_distinct(&service, &keys, timestamps.as_ref())?;
+        let profiles = self
+            .profiles
+            .iter()
+            .map(|(name, profile)| {
+                let checked = profile.check(name, &keys, timestamps.is_some())?;
+                Ok((name.clone(), checked))
+            })
+            .collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
+        if !profiles.contains_key(&self.default_profile) {
+            return Err(ConfigError::DefaultProfile {
+                profile: self.default_profile.clone(),
+            });
+        }
+        Ok(CheckedSigningConfig {
+            service,
+            revocation: self.revocation.clone(),
+            stapling: self.stapling.clone(),
+            mesh,
+            open,
+            limits: self.limits.check()?,
+            keys,
+            timestamps,
+            profiles,
+            default_profile: self.default_profile.clone(),
+        })
+    }
+}
+
+/// Refuses one key for two purposes.
+fn check_distinct(
+    service: &CheckedService,
+    keys: &BTreeMap<String, CheckedKey>,
+    timestamps: Option<&CheckedTimestamps>,
+) -> Result<(), ConfigError> {
+    let mut seen = BTreeSet::from([service.tls_key.as_str(), service.enrolment_key.as_str()]);
+    let signing = keys.values().chain(timestamps.map(|stamps| &stamps.key));
+    for key in signing {
+        if !seen.insert(key.key.as_str()) {
+            return Err(ConfigError::KeyTwice {
+                key: key.key.to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Cuts a text for an error.
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+/// Holds a number to its bounds.
+fn bounded<T: PartialOrd + Copy>(
+    key: &'static str,
+    value: T,
+    bounds: std::ops::RangeInclusive<T>,
+    rule: &'static str,
+) -> Result<T, ConfigError> {
+    if bounds.contains(&value) {
+        Ok(value)
+    } else {
+        Err(ConfigError::Bound { key, rule })
+    }
+}
+
+/// Takes a time that is longer than nothing.
+fn positive(key: &'static str, value: SignedDuration) -> Result<Duration, ConfigError> {
+    span(key, value).map(SignedDuration::unsigned_abs)
+}
+
+/// Takes a time that is longer than nothing and at most ten years.
+fn span(key: &'static str, value: SignedDuration) -> Result<SignedDuration, ConfigError> {
+    if value.is_positive() && value <= MAX_SPAN {
+        Ok(value)
+    } else {
+        Err(ConfigError::Bound {
+            key,
+            rule: "must be longer than nothing and at most ten years",
+        })
+    }
+}
+
+/// Takes a time of at most ten years.
+fn not_negative(key: &'static str, value: SignedDuration) -> Result<SignedDuration, ConfigError> {
+    if value.is_zero() {
+        return Ok(value);
+    }
+    span(key, value)
+}
+
+/// Longest time that makes sense here.
+const MAX_SPAN: SignedDuration = SignedDuration::from_hours(10 * 366 * 24);
+
+#[cfg(test)]
+mod tests;
