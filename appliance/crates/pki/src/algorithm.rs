@@ -3,17 +3,9 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
+use model::signing::ArtifactDigest;
 
-/// A hash that signatures here are made over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum HashAlgorithm {
-    /// SHA-256 (FIPS 180-4).
-    Sha256,
-    /// SHA-384.
-    Sha384,
-    /// SHA-512.
-    Sha512,
-}
+pub use model::signing::HashAlgorithm;
 
 /// How a certificate or request is signed.
 ///
@@ -140,25 +132,20 @@ impl SignatureAlgorithm {
     }
 }
 
-impl HashAlgorithm {
-    /// Returns its implementation.
-    pub(crate) fn implementation(self) -> &'static digest::Algorithm {
-        match self {
-            Self::Sha256 => &digest::SHA256,
-            Self::Sha384 => &digest::SHA384,
-            Self::Sha512 => &digest::SHA512,
-        }
+/// Returns a hash's implementation.
+pub(crate) fn implementation(hash: HashAlgorithm) -> &'static digest::Algorithm {
+    match hash {
+        HashAlgorithm::Sha256 => &digest::SHA256,
+        HashAlgorithm::Sha384 => &digest::SHA384,
+        HashAlgorithm::Sha512 => &digest::SHA512,
     }
 }
 
-impl fmt::Display for HashAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sha256 => "sha256",
-            Self::Sha384 => "sha384",
-            Self::Sha512 => "sha512",
-        })
-    }
+/// Digests octets that are in memory.
+#[must_use]
+pub fn digest_of(hash: HashAlgorithm, octets: &[u8]) -> ArtifactDigest {
+    let digest = digest::digest(implementation(hash), octets);
+    ArtifactDigest::new(hash, digest.as_ref()).expect("a hash gives as many octets as it has")
 }
 
 impl fmt::Display for SignatureAlgorithm {

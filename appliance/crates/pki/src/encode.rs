@@ -1,11 +1,13 @@
 //! Writes the DER that is signed, by yasna: names, extensions, the TBS, and the
-//! certificate around it; CRLs and OCSP in modules below.
+//! certificate around it; CRLs, OCSP, CMS and time-stamps in modules below.
 //!
 //! What is written here is read back by [`crate::certificate`] and judged by
 //! [`crate::lint`]; neither knows this module.
 
+pub(crate) mod cms;
 pub(crate) mod crl;
 pub(crate) mod ocsp;
+pub(crate) mod timestamp;
 
 use const_oid::ObjectIdentifier;
 use model::{SerialNumber, Timestamp};

@@ -1,5 +1,5 @@
-//! Requests, certificates, CRLs, OCSP, profiles, and the lints between a plan and a
-//! signature.
+//! Requests, certificates, CRLs, OCSP, CMS, time-stamps, profiles, and the lints between
+//! a plan and a signature.
 //!
 //! Nothing here performs I/O, reads a clock or draws randomness. The way of one
 //! certificate through this crate:
@@ -11,11 +11,13 @@
 //!    gives a [`lint::LintedTbs`]: the only thing that can be signed, once.
 //! 4. [`lint::LintedTbs::assemble`] joins bytes and signature.
 //!
-//! [`crl`] and [`ocsp`] go the same way: planned, linted, assembled.
+//! [`crl`], [`ocsp`], [`cms`] and [`timestamp`] go the same way: planned, linted,
+//! assembled.
 
 pub mod algorithm;
 pub mod certificate;
 pub mod chain;
+pub mod cms;
 pub mod crl;
 pub mod csr;
 mod encode;
@@ -28,10 +30,12 @@ pub mod name_constraints;
 pub mod names;
 pub mod ocsp;
 mod oid;
+pub mod path;
 pub mod pem;
 pub mod profile;
 pub mod public_key;
 mod time;
+pub mod timestamp;
 mod tlv;
 
 pub use tlv::{Malformed, Problem};

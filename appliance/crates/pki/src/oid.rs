@@ -70,6 +70,23 @@ oids! {
     /// emailAddress (PKCS#9).
     EMAIL_ADDRESS = "1.2.840.113549.1.9.1";
 
+    /// id-data (RFC 5652, 4).
+    DATA = "1.2.840.113549.1.7.1";
+    /// id-signedData (RFC 5652, 5.1).
+    SIGNED_DATA = "1.2.840.113549.1.7.2";
+    /// id-contentType, a signed attribute (RFC 5652, 11.1).
+    CONTENT_TYPE = "1.2.840.113549.1.9.3";
+    /// id-messageDigest, a signed attribute (RFC 5652, 11.2).
+    MESSAGE_DIGEST = "1.2.840.113549.1.9.4";
+    /// id-signingTime, a signed attribute (RFC 5652, 11.3).
+    SIGNING_TIME = "1.2.840.113549.1.9.5";
+    /// id-ct-TSTInfo (RFC 3161, 2.4.2).
+    TST_INFO = "1.2.840.113549.1.9.16.1.4";
+    /// id-aa-timeStampToken, an unsigned attribute (RFC 3161, A).
+    TIME_STAMP_TOKEN = "1.2.840.113549.1.9.16.2.14";
+    /// id-aa-signingCertificateV2, a signed attribute (RFC 5035, 3).
+    SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47";
+
     /// extensionRequest (RFC 2985, 5.4.2).
     EXTENSION_REQUEST = "1.2.840.113549.1.9.14";
 

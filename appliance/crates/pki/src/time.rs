@@ -1,5 +1,5 @@
 //! Times as DER writes them (RFC 5280, 4.1.2.5): UTCTime and GeneralizedTime, in
-//! whole seconds, UTC.
+//! whole seconds, UTC; and with fractions where time-stamps have them (RFC 3161, 2.4.2).
 
 use jiff::Timestamp;
 
@@ -139,6 +139,60 @@ pub(crate) fn digits(time: Timestamp) -> [u8; 15] {
     out
 }
 
+/// Most digits of a fraction: nanoseconds.
+const MAX_FRACTION: usize = 9;
+
+/// Reads a GeneralizedTime that may have a fraction of a second (RFC 3161, 2.4.2).
+///
+/// # Errors
+///
+/// As [`read_generalized`]; a fraction that is empty, ends in a zero (X.690, 11.7.3) or
+/// is finer than a nanosecond.
+pub(crate) fn read_fractional(tlv: Tlv<'_>) -> Result<Timestamp, Malformed> {
+    let refused = tlv.refuse("a fraction of a second that is empty, too fine or ends in a zero");
+    let [head @ .., b'Z'] = tlv.content else {
+        return read_generalized(tlv);
+    };
+    let Some((whole, [b'.', fraction @ ..])) = head.split_at_checked(14) else {
+        return read_generalized(tlv);
+    };
+    let digits = fraction.iter().all(u8::is_ascii_digit);
+    if !digits || matches!(fraction, [] | [.., b'0']) || fraction.len() > MAX_FRACTION {
+        return Err(refused);
+    }
+    let without = [whole, b"Z"].concat();
+    let seconds = read_generalized(Tlv {
+        content: &without,
+        ..tlv
+    })?;
+    let scaled = fraction
+        .iter()
+        .chain(&[b'0'; MAX_FRACTION])
+        .take(MAX_FRACTION)
+        .fold(0, |sum, digit| {
+            sum * 10 + i32::from(digit.wrapping_sub(b'0'))
+        });
+    Timestamp::new(seconds.as_second(), scaled).map_err(|_| refused)
+}
+
+/// Writes a time as `YYYYMMDDHHMMSS[.f]Z` with at most so many digits behind the point;
+/// what is finer is dropped, and zeros at the end are not written (X.690, 11.7.3).
+pub(crate) fn fractional_digits(time: Timestamp, most: usize) -> Vec<u8> {
+    let mut out = digits(time).to_vec();
+    out.pop();
+    // Of times before 1970 the fraction is negative: nothing here stamps any.
+    let nanoseconds = time.subsec_nanosecond().unsigned_abs();
+    let fraction = format!("{nanoseconds:09}");
+    let kept: String = fraction.chars().take(most).collect();
+    let kept = kept.trim_end_matches('0');
+    if !kept.is_empty() {
+        out.push(b'.');
+        out.extend_from_slice(kept.as_bytes());
+    }
+    out.push(b'Z');
+    out
+}
+
 /// Returns the year of a time, UTC.
 pub(crate) fn year(time: Timestamp) -> i64 {
     civil(time.as_second().div_euclid(DAY)).0
@@ -238,6 +292,33 @@ mod tests {
     }
 
     #[test]
+    fn fractions_have_one_form() {
+        let read = |text: &str| {
+            let mut der = vec![tlv::GENERALIZED_TIME, text.len() as u8];
+            der.extend(text.as_bytes());
+            read_fractional(tlv::Reader::new(&der).next().unwrap())
+        };
+        for text in [
+            "20230101000000.Z",
+            "20230101000000.0Z",
+            "20230101000000.50Z",
+            "20230101000000.1234567891Z",
+            "20230101000000.5",
+            "20230101000000,5Z",
+            "202301010000.5Z",
+            "20230101000000.5+0100",
+            "20230101000000.-1Z",
+            "20230132000000.5Z",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let time = read("20230101000000.000000001Z").unwrap();
+        assert_eq!(time.subsec_nanosecond(), 1);
+        assert_eq!(fractional_digits(time, 9), b"20230101000000.000000001Z");
+        assert_eq!(fractional_digits(time, 6), b"20230101000000Z");
+    }
+
+    #[test]
     fn only_a_generalized_time_is_one() {
         let utc = [
             0x17, 13, b'2', b'3', b'0', b'1', b'0', b'1', b'0', b'0', b'0', b'0', b'0', b'0', b'Z',
@@ -278,6 +359,18 @@ mod tests {
             prop_assert_eq!(year(time), i64::from(civil.year()));
             let read = read_text(tlv::GENERALIZED_TIME, text.as_bytes()).unwrap();
             prop_assert_eq!(read.time, time);
+        }
+
+        #[test]
+        fn fractions_read_back(second in 0i64..253_402_300_800, nanosecond in 0i32..1_000_000_000, most in 0..10usize) {
+            let time = Timestamp::new(second, nanosecond).unwrap();
+            let text = fractional_digits(time, most);
+            let mut der = vec![tlv::GENERALIZED_TIME, text.len() as u8];
+            der.extend(text);
+            let read = read_fractional(tlv::Reader::new(&der).next().unwrap()).unwrap();
+            let unit = 10i32.pow(9 - most as u32);
+            let kept = nanosecond / unit * unit;
+            prop_assert_eq!(read, Timestamp::new(second, kept).unwrap());
         }
     }
 }

@@ -101,6 +101,26 @@ impl Extensions {
         Ok(found)
     }
 
+    /// Tells whether an extension is critical that paths are not checked for
+    /// (RFC 5280, 6.1.4 (o)); of policies any is acceptable.
+    pub(crate) fn has_unrecognized_critical(&self) -> bool {
+        const RECOGNIZED: [ObjectIdentifier; 10] = [
+            oid::AUTHORITY_KEY_IDENTIFIER,
+            oid::SUBJECT_KEY_IDENTIFIER,
+            oid::KEY_USAGE,
+            oid::EXTENDED_KEY_USAGE,
+            oid::BASIC_CONSTRAINTS,
+            oid::SUBJECT_ALT_NAME,
+            oid::NAME_CONSTRAINTS,
+            oid::CERTIFICATE_POLICIES,
+            oid::CRL_DISTRIBUTION_POINTS,
+            oid::AUTHORITY_INFO_ACCESS,
+        ];
+        self.order
+            .iter()
+            .any(|(kind, critical)| *critical && !RECOGNIZED.contains(kind))
+    }
+
     /// Tells whether an extension is there, and whether it is critical.
     pub(crate) fn critical(&self, kind: ObjectIdentifier) -> Option<bool> {
         self.order

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{Context, Digest};
 use jiff::Timestamp;
 
 use super::CrlNumber;
-use crate::algorithm::{HashAlgorithm, SignatureAlgorithm};
+use crate::algorithm::{self, HashAlgorithm, SignatureAlgorithm};
 use crate::encode;
 use crate::issuer::IssuerFacts;
 use crate::public_key::KeyType;
@@ -123,7 +123,9 @@ impl CrlPlan {
         let mut writer = HashedWriter {
             out: Vec::with_capacity(room + tbs_len + behind),
             hashed: room,
-            context: Context::new(digest_of(issuer.signature_algorithm).implementation()),
+            context: Context::new(algorithm::implementation(digest_of(
+                issuer.signature_algorithm,
+            ))),
         };
         writer.out.resize(room, 0);
         encode::append_header(&mut writer.out, tlv::SEQUENCE, content);

@@ -34,6 +34,21 @@ pub enum KeyUsage {
     DecipherOnly = 8,
 }
 
+impl KeyUsage {
+    /// Every usage.
+    pub const ALL: [Self; 9] = [
+        Self::DigitalSignature,
+        Self::ContentCommitment,
+        Self::KeyEncipherment,
+        Self::DataEncipherment,
+        Self::KeyAgreement,
+        Self::KeyCertSign,
+        Self::CrlSign,
+        Self::EncipherOnly,
+        Self::DecipherOnly,
+    ];
+}
+
 /// A set of key usages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct KeyUsages(u16);
