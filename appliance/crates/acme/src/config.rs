@@ -203,7 +203,8 @@ impl Default for RenewalConfig {
 pub struct TortureConfig {
     /// Whether faults are made at all.
     pub enabled: bool,
-    /// How many of a hundred good nonces are refused.
+    /// How many of a hundred good nonces are refused; never the one that came with
+    /// a refusal, and no client twice in a row.
     pub refuse_nonces_percent: u8,
     /// How long finalized orders stay `processing`.
     pub processing: SignedDuration,

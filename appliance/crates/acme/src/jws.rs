@@ -52,7 +52,7 @@ pub struct FlattenedJws {
 }
 
 /// Tells whether a member is there, whatever its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 struct Present(bool);
 
 impl<'de> Deserialize<'de> for Present {
@@ -82,7 +82,7 @@ struct RawHeader {
 }
 
 /// Which key a request says it is signed with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KeyReference {
     /// The key itself.
     Jwk(Box<Jwk>),

@@ -10,6 +10,7 @@ mod refusal;
 mod renewal;
 pub(crate) mod request;
 mod revocation;
+mod torture;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,9 +30,11 @@ use self::chains::AlternateChain;
 use self::refusal::store_problem;
 use self::renewal::KnownRevocations;
 use self::request::Context;
+use self::torture::Spared;
 use crate::caa::CaaChecker;
 use crate::config::CheckedAcmeConfig;
 use crate::finalize::Finalizer;
+use crate::jws::{KeyReference, base64url};
 use crate::metrics::AcmeMetrics;
 use crate::nonce::{NoRandomness, NonceRefused, Nonces};
 use crate::policy::{Policy, RateLimits, Requester};
@@ -89,6 +92,8 @@ pub struct Acme {
     pub(crate) metrics: AcmeMetrics,
     /// Nonces.
     nonces: Nonces,
+    /// Whom the torture mode refused.
+    spared: Spared,
     /// The URL of accounts in CAA records.
     canonical_url: Option<ExternalUrl>,
     /// Where clients see its listeners, once they are bound.
@@ -181,6 +186,7 @@ impl Acme {
             clock,
             metrics,
             nonces,
+            spared: Spared::default(),
             external_urls: OnceLock::new(),
             revocations: KnownRevocations::default(),
             alternates,
@@ -198,10 +204,32 @@ impl Acme {
         self.external_urls.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Gives a nonce.
-    pub(crate) fn nonce(&self) -> String {
-        self.metrics.nonces_issued.inc();
-        self.nonces.issue()
+    /// Gives a nonce, to go with the answer to a request that ended in `problem`.
+    pub(crate) fn nonce(&self, problem: Option<&AcmeProblem>) -> String {
+        let is_retry = problem.is_some_and(|problem| problem.kind() == ErrorType::BadNonce);
+        loop {
+            self.metrics.nonces_issued.inc();
+            let nonce = self.nonces.issue();
+            // RFC 8555, 6.5: with badNonce comes "a fresh nonce that the server will
+            // accept in a retry of the original query".
+            if !(is_retry && self.tortures(&nonce)) {
+                return nonce;
+            }
+        }
+    }
+
+    /// Tells whether the torture mode would refuse a nonce: its MAC decides, which is
+    /// as good as chance and needs no memory.
+    fn tortures(&self, nonce: &str) -> bool {
+        let Some(torture) = &self.config.torture else {
+            return false;
+        };
+        let chance = base64url::decode(nonce.as_bytes()).ok();
+        chance
+            .and_then(|octets| octets.last().copied())
+            .is_some_and(|chance| {
+                u32::from(chance) * 100 < u32::from(torture.refuse_nonces_percent) * 256
+            })
     }
 
     /// Takes a nonce (RFC 8555, 6.5).
@@ -209,7 +237,7 @@ impl Acme {
     /// # Errors
     ///
     /// `badNonce`, also at the torture mode's whim; `malformed` when there is none.
-    fn redeem(&self, nonce: Option<&str>) -> Result<(), AcmeProblem> {
+    fn redeem(&self, nonce: Option<&str>, signer: &KeyReference) -> Result<(), AcmeProblem> {
         let nonce = nonce.ok_or_else(|| {
             // RFC 8555, 6.5: a request without a nonce is malformed.
             AcmeProblem::malformed("the header lacks a nonce (RFC 8555, 6.5)")
@@ -217,14 +245,12 @@ impl Acme {
         let outcome = self.nonces.redeem(nonce);
         self.metrics.nonce(outcome);
         outcome.map_err(|refused| bad_nonce(&refused))?;
-        if let Some(torture) = &self.config.torture {
-            let [chance] = draw::<1>()?;
-            if u32::from(chance) * 100 < u32::from(torture.refuse_nonces_percent) * 256 {
-                return Err(AcmeProblem::new(
-                    ErrorType::BadNonce,
-                    "the nonce was good and is refused all the same: torture mode",
-                ));
-            }
+        if self.tortures(nonce) && !self.spared.takes(signer) {
+            self.spared.spare(signer);
+            return Err(AcmeProblem::new(
+                ErrorType::BadNonce,
+                "the nonce was good and is refused all the same: torture mode",
+            ));
         }
         Ok(())
     }

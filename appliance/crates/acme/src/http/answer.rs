@@ -141,10 +141,10 @@ pub(super) fn respond(
         append_link(headers, "index", &urls.of(Resource::Directory));
     }
     // RFC 8555, 6.5: in every answer to a POST, errors included.
-    if nonce && let Ok(value) = HeaderValue::from_str(&acme.nonce()) {
+    let problem = outcome.as_ref().err();
+    if nonce && let Ok(value) = HeaderValue::from_str(&acme.nonce(problem)) {
         headers.insert(REPLAY_NONCE, value);
     }
-    let problem = outcome.as_ref().err();
     if let Some(problem) = problem {
         acme.metrics.error(problem.kind());
     }

@@ -14,7 +14,7 @@ use super::{Present, base64url, excerpt};
 /// A public key as JSON has it, unchecked.
 ///
 /// Members of no meaning here are ignored (RFC 7517, 4).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 pub struct Jwk {
     /// The family: `EC`, `RSA`, `OKP`.
     kty: String,

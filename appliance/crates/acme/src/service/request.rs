@@ -212,7 +212,7 @@ impl Acme {
             (KeyRule::Account | KeyRule::Either, KeyReference::Kid(_))
             | (KeyRule::Jwk | KeyRule::Either, KeyReference::Jwk(_)) => {}
         }
-        self.redeem(jws.nonce())?;
+        self.redeem(jws.nonce(), jws.key())?;
         let signer = match jws.key() {
             KeyReference::Jwk(jwk) => {
                 let key = AccountKey::from_jwk(jwk, &KeyPolicy::default())?;
