@@ -23,6 +23,7 @@ mod metrics;
 mod miss;
 mod pace;
 mod query;
+mod rare;
 mod refresh;
 mod replace;
 mod signing;
@@ -46,6 +47,7 @@ pub(crate) use answer::Keep;
 pub use answer::OcspAnswer;
 pub use metrics::OcspMetrics;
 pub(crate) use query::Begun;
+pub(crate) use rare::{RareAnswers, RareSigner};
 
 use crate::config::{CheckedOcspConfig, KeepReady};
 use crate::error::Error;
@@ -63,6 +65,8 @@ pub(crate) struct ResponderParts {
     pub(crate) config: CheckedOcspConfig,
     /// The authorities whose certificates it answers for.
     pub(crate) issuers: Vec<(IssuerId, Certificate)>,
+    /// What the authority said whose key is seldom there.
+    pub(crate) rare: Option<RareAnswers>,
     /// What is revoked.
     pub(crate) revocations: Arc<Revocations>,
     /// What was issued.
@@ -82,6 +86,8 @@ pub struct Responder {
     config: CheckedOcspConfig,
     /// The authorities, and what is ready about their certificates.
     issuers: Vec<IssuerAnswers>,
+    /// What the authority said whose key is seldom there.
+    rare: Option<RareAnswers>,
     /// What is revoked.
     revocations: Arc<Revocations>,
     /// What was issued.
@@ -155,6 +161,7 @@ impl Responder {
         let ResponderParts {
             config,
             issuers,
+            rare,
             revocations,
             store,
             clock,
@@ -177,6 +184,7 @@ impl Responder {
             repeatable: Arc::new(Semaphore::new(config.max_in_flight.div_ceil(4))),
             config,
             issuers,
+            rare,
             revocations,
             store,
             clock,

@@ -20,7 +20,7 @@ use crate::ceremony::check_certificate;
 use crate::config::CheckedCaConfig;
 use crate::crl::{Board, Crl, CrlKind, Directory, History, write_atomically};
 use crate::error::Error;
-use crate::ocsp::{OcspMetrics, Responder, ResponderParts};
+use crate::ocsp::{OcspMetrics, RareAnswers, Responder, ResponderParts};
 use crate::revocations::Revocations;
 
 /// The authorities' certificates.
@@ -216,9 +216,14 @@ impl Publication {
                 board.put(issuer, kind, crl);
             }
         }
+        let rare = {
+            let (id, root) = (root_id.clone(), certificates.root.clone());
+            let (file, now) = (directory.file("root-ocsp-answers"), clock.now());
+            tokio::task::spawn_blocking(move || RareAnswers::open(id, root, file, now)).await??
+        };
         let responder = Responder::open(ResponderParts {
             config: config.ocsp.clone(),
-            // A root answers no OCSP: its few certificates are on its CRL.
+            rare: Some(rare),
             issuers: vec![(issuing_id.clone(), certificates.issuing.clone())],
             revocations: Arc::clone(&revocations),
             store,

@@ -20,6 +20,7 @@ use super::{Crl, CrlError, CrlKind};
 use crate::clock::ClockGuard;
 use crate::config::CheckedCrlConfig;
 use crate::metrics::{CaMetrics, CrlFigures};
+use crate::ocsp::{Keep, RareSigner};
 use crate::publication::Publication;
 use crate::refusal::chain;
 use crate::revocations::{Kept, Snapshot};
@@ -137,8 +138,11 @@ impl Publisher {
                 *kind != CrlKind::Delta && !kept.is_some_and(|crl| is_current(&crl))
             })
             .collect();
+        let responder = &publisher.parts.publication.responder;
         if !stale.is_empty() {
             publisher.want(stale, Duration::ZERO);
+        } else if publisher.parts.root && !responder.has_rare_answers(issuer) {
+            publisher.want([CrlKind::Whole], Duration::ZERO);
         }
         Arc::new(publisher)
     }
@@ -339,7 +343,36 @@ impl Publisher {
                 });
             }
         }
+        self.answer(this_update).await;
         self.purge(this_update).await
+    }
+
+    /// Has the root answer OCSP for as long as its CRL counts. What fails is told: the
+    /// CRL says the same.
+    async fn answer(&self, this_update: Timestamp) {
+        let parts = &self.parts;
+        let crl = parts.publication.board.get(&parts.issuer, CrlKind::Whole);
+        let Some(crl) = crl.filter(|crl| parts.root && crl.this_update == this_update) else {
+            return;
+        };
+        let signer = RareSigner {
+            key: &parts.key,
+            scheme: parts.scheme,
+            facts: &parts.facts,
+            timeout: parts.sign_timeout,
+        };
+        let keep = Keep {
+            since: crl.this_update,
+            until: crl.next_update,
+        };
+        let responder = &parts.publication.responder;
+        let renewed = responder.renew_rare_answers(&parts.issuer, &signer, keep);
+        if let Err(failure) = renewed.await {
+            warn!(
+                issuer = %parts.issuer,
+                "{} has its CRL and no new OCSP answers: {}", parts.issuer, chain(&failure)
+            );
+        }
     }
 
     /// Issues one CRL.

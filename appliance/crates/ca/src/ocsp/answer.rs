@@ -36,6 +36,15 @@ impl OcspAnswer {
         }
     }
 
+    /// Makes an answer of one that was signed before.
+    pub(crate) fn ready(der: Bytes, said: Said, keep: Keep) -> Self {
+        Self {
+            der,
+            said,
+            keep: Some(keep),
+        }
+    }
+
     /// Makes an answer that is an error.
     pub(crate) fn error(status: ErrorStatus) -> Self {
         let said = match status {

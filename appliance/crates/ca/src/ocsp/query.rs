@@ -53,8 +53,12 @@ impl Responder {
         };
         let first = request.first();
         let Some(place) = self.place_of_issuer(&request) else {
-            // RFC 9919, 3.2.3: nothing authoritative can be said.
-            return Looked::Refused(ErrorStatus::Unauthorized);
+            return match self.rare_answer(&first) {
+                Some(Ok(answer)) if request.len() == 1 => Looked::Ready(answer, Source::Ready),
+                Some(Err(status)) => Looked::Refused(status),
+                // RFC 9919, 3.2.3: nothing authoritative can be said.
+                Some(Ok(_)) | None => Looked::Refused(ErrorStatus::Unauthorized),
+            };
         };
         let Some(issuer) = self.issuers.get(place) else {
             return Looked::Refused(ErrorStatus::InternalError);

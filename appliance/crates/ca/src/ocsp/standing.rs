@@ -30,7 +30,7 @@ pub(super) enum Standing {
 }
 
 /// Tells what to say of a certificate that was issued.
-fn status(revocation: Option<Revocation>) -> CertStatus {
+pub(super) fn status(revocation: Option<Revocation>) -> CertStatus {
     match revocation {
         None => CertStatus::Good,
         Some(revocation) => CertStatus::Revoked {

@@ -23,7 +23,7 @@ async fn issue(installation: &Installation, ca: &Arc<Ca>) -> Certificate {
 }
 
 /// Revokes a certificate.
-async fn revoke(ca: &Arc<Ca>, serial: &SerialNumber, reason: RevocationReason) {
+pub(super) async fn revoke(ca: &Arc<Ca>, serial: &SerialNumber, reason: RevocationReason) {
     let order = RevokeRequest {
         target: mesh::wire::RevokeTarget::Serial(serial.clone()),
         reason,

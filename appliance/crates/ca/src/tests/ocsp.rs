@@ -82,6 +82,7 @@ impl Answering {
         let responder = Responder::open(ResponderParts {
             config: installation.config.check().unwrap().ocsp,
             issuers: vec![(issuer, issuing.certificate().clone())],
+            rare: None,
             revocations: Arc::clone(&revocations),
             store: Arc::clone(&store) as _,
             clock: Arc::clone(&installation.clock) as _,

@@ -10,8 +10,13 @@ use mesh::{
     StaplePolicy,
 };
 use mesh::{CrlScope, ServerHandle};
+use model::Timestamp;
 use pki::certificate::Certificate;
 use pki::crl::Crl as ParsedCrl;
+use pki::ocsp::{
+    CertIdHash, CertStatus, ErrorStatus, IssuerHashes, OcspRefused, Question, encode_request,
+    verify_response,
+};
 use reqwest::{Client, Method, Response, StatusCode};
 use tokio::task::JoinHandle;
 
@@ -169,21 +174,7 @@ async fn a_start_without_a_token_serves_what_was_published() {
     ca.issue_crls().await.unwrap();
     drop((ca, store));
     installation.keys.sign(Signing::Fails(unavailable()));
-    let config = installation.config.check().unwrap();
-    let certificates = AuthorityCertificates::kept(&config, &installation.published())
-        .unwrap()
-        .unwrap();
-    let store: Arc<dyn store::RevocationStore> = installation.store();
-    let publication = Publication::open(crate::PublicationParts {
-        config,
-        store,
-        clock: Arc::clone(&installation.clock) as _,
-        directory: installation.published(),
-        certificates,
-        ocsp_metrics: crate::OcspMetrics::default(),
-    })
-    .await
-    .unwrap();
+    let publication = reopen(&installation).await;
     assert!(publication.has_root_crl());
     assert!(publication.runway().left.unwrap() > Duration::from_secs(3_600));
     let distributed = Distributed::start(&installation, &publication);
@@ -382,4 +373,137 @@ async fn operators_order_crls_and_see_them_in_the_status() {
     assert_eq!(document.kind, ProblemType::TokenUnavailable.uri());
     installation.keys.sign(Signing::Works);
     served.stop().await;
+}
+
+/// What the root's OCSP answers are about, and who gave them.
+struct RootQuestion {
+    /// The issuing authority.
+    certificate: Certificate,
+    /// The root.
+    root: Certificate,
+}
+
+impl RootQuestion {
+    /// Asks about the issuing authority.
+    fn of(ca: &crate::Ca) -> Self {
+        let certificates = &ca.publication.certificates;
+        Self {
+            certificate: certificates.issuing().clone(),
+            root: certificates.root().clone(),
+        }
+    }
+
+    /// Asks a responder, and verifies what it answers.
+    async fn ask(
+        &self,
+        publication: &Publication,
+        hash: CertIdHash,
+        now: Timestamp,
+    ) -> Result<CertStatus, OcspRefused> {
+        let serial = self.certificate.serial();
+        let id = IssuerHashes::of(&self.root).cert_id_der(hash, serial);
+        let request = encode_request(&[&id], None);
+        let answer = publication.responder.query(&request).await;
+        let question = Question {
+            issuer: &self.root,
+            serial,
+            nonce: None,
+            now,
+            skew: Duration::ZERO,
+        };
+        verify_response(answer.der(), &question).map(|answer| answer.status)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_answers_for_the_issuing_authority_with_its_crl_and_without_its_key() {
+    let installation = Installation::ready("").await;
+    let (ca, store) = installation.open().await;
+    ca.issue_crls().await.unwrap();
+    let now = || model::Clock::now(installation.clock.as_ref());
+    let question = RootQuestion::of(&ca);
+    for hash in [CertIdHash::Sha1, CertIdHash::Sha256] {
+        let said = question.ask(&ca.publication, hash, now()).await;
+        assert_eq!(said, Ok(CertStatus::Good), "{hash:?}");
+    }
+    // A certificate that the root did not issue.
+    let csr = installation.csr("www.example.org").await;
+    let leaf = Arc::clone(&ca).issue(request(csr)).await.unwrap();
+    let other = RootQuestion {
+        certificate: Certificate::from_der(&leaf.certificate_der).unwrap(),
+        root: question.root.clone(),
+    };
+    let said = other.ask(&ca.publication, CertIdHash::Sha256, now()).await;
+    let unauthorized = Err(OcspRefused::Responder {
+        status: ErrorStatus::Unauthorized,
+    });
+    assert_eq!(said, unauthorized);
+
+    // A start without the token has them from the file.
+    drop((ca, store));
+    installation.keys.sign(Signing::Fails(unavailable()));
+    let reopened = reopen(&installation).await;
+    let said = question.ask(&reopened, CertIdHash::Sha1, now()).await;
+    assert_eq!(said, Ok(CertStatus::Good));
+    drop(reopened);
+
+    // A file that somebody wrote into is left out.
+    let file = installation.published().join("root-ocsp-answers");
+    let mut octets = std::fs::read(&file).unwrap();
+    let last = octets.len() - 1;
+    octets[last] ^= 1;
+    std::fs::write(&file, octets).unwrap();
+    let reopened = reopen(&installation).await;
+    let said = question.ask(&reopened, CertIdHash::Sha256, now()).await;
+    assert_eq!(said, unauthorized);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_says_nothing_that_is_no_longer_true() {
+    let installation = Installation::ready("[crl]\non_revocation = 'timer'").await;
+    let (ca, _store) = installation.open().await;
+    ca.issue_crls().await.unwrap();
+    let now = || model::Clock::now(installation.clock.as_ref());
+    let question = RootQuestion::of(&ca);
+    super::crl::revoke(
+        &ca,
+        question.certificate.serial(),
+        model::RevocationReason::CaCompromise,
+    )
+    .await;
+    let said = question
+        .ask(&ca.publication, CertIdHash::Sha256, now())
+        .await;
+    let later = Err(OcspRefused::Responder {
+        status: ErrorStatus::TryLater,
+    });
+    assert_eq!(said, later);
+    installation.clock.advance(1);
+    ca.issue_crls().await.unwrap();
+    let said = question
+        .ask(&ca.publication, CertIdHash::Sha256, now())
+        .await;
+    assert!(
+        matches!(said, Ok(CertStatus::Revoked { reason, .. })
+            if reason == model::RevocationReason::CaCompromise),
+        "{said:?}"
+    );
+}
+
+/// Opens what was published again, no token asked.
+async fn reopen(installation: &Installation) -> Arc<Publication> {
+    let config = installation.config.check().unwrap();
+    let certificates = AuthorityCertificates::kept(&config, &installation.published())
+        .unwrap()
+        .unwrap();
+    Publication::open(crate::PublicationParts {
+        config,
+        store: installation.store(),
+        clock: Arc::clone(&installation.clock) as _,
+        directory: installation.published(),
+        certificates,
+        ocsp_metrics: crate::OcspMetrics::default(),
+    })
+    .await
+    .unwrap()
 }
