@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod dsse;
 pub mod json;
+pub mod sbom;
 mod sigstore;
 pub mod statement;
 pub mod tlog;

@@ -29,6 +29,8 @@ pub mod predicate_type {
     pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
     /// An SPDX document.
     pub const SPDX: &str = "https://spdx.dev/Document";
+    /// Documents that are named by their digests.
+    pub const REFERENCE: &str = "https://in-toto.io/attestation/reference/v0.1";
     /// An SLSA verification summary, version 1.
     pub const VSA_V1: &str = "https://slsa.dev/verification_summary/v1";
 }
@@ -150,6 +152,11 @@ impl DigestSet {
     pub fn new(digests: BTreeMap<String, String>) -> Result<Self, DigestError> {
         let set = Self(digests);
         set.check().map(|()| set)
+    }
+
+    /// Takes pairs of names and values; of several by one name, the first.
+    pub(crate) fn from_pairs(pairs: &[(String, String)]) -> Self {
+        Self(pairs.iter().rev().cloned().collect())
     }
 
     /// Returns a digest by the algorithm's name.
