@@ -1,7 +1,6 @@
 //! An appliance of its own for a test: token, folder, ports and process.
 
 use std::any::Any;
-use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,253 +9,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use softhsm_test::{SoftHsm, Token};
+use softhsm_test::SoftHsm;
 use tempfile::TempDir;
 
+use crate::builder::Builder;
 use crate::client::TlsClient;
 use crate::curl::{Curl, Reply};
 use crate::deadline::{PATIENCE, until};
 use crate::error::Error;
-use crate::internet::Internet;
 use crate::log::Log;
 use crate::port::Port;
 use crate::process::{Service, run};
 use crate::profile::{Identity, Profile};
-use crate::program::chancery;
-
-/// An appliance to be made.
-#[derive(Debug)]
-pub struct Builder {
-    /// The `[keystore]` section's keys.
-    keystore: String,
-    /// Sections beside it.
-    sections: String,
-    /// What must live as long as the appliance.
-    keep: Vec<Box<dyn Any + Send + Sync>>,
-    /// Environment of every process.
-    environment: Vec<(String, String)>,
-    /// Keys of `[ca]`.
-    ca: String,
-    /// Keys of `[telemetry]`.
-    telemetry: String,
-    /// A program that starts the service, with its arguments.
-    wrapper: Vec<String>,
-    /// Which services run.
-    services: &'static str,
-    /// Keys of `[acme.open]`.
-    acme: String,
-}
-
-impl Builder {
-    /// Keeps the keys on a token behind a module: its own, a shim, a remote one.
-    #[must_use]
-    pub fn on_token(token: &Token, module: &Path) -> Self {
-        let keystore = format!(
-            "type = \"pkcs11\"\nmodule = {:?}\ntoken = {:?}\npin_source = \"file:{}\"\n",
-            module.display().to_string(),
-            token.label(),
-            token.pin_file().display()
-        );
-        Self {
-            keystore,
-            sections: String::new(),
-            keep: Vec::new(),
-            environment: Vec::new(),
-            ca: String::new(),
-            telemetry: String::new(),
-            wrapper: Vec::new(),
-            services: "ca",
-            acme: String::new(),
-        }
-    }
-
-    /// Keeps the keys in files of the appliance's folder.
-    #[must_use]
-    pub fn on_files() -> Self {
-        Self {
-            keystore: "type = \"file\"\nkey_dir = \"keys\"\n".to_owned(),
-            sections: String::new(),
-            keep: Vec::new(),
-            environment: Vec::new(),
-            ca: String::new(),
-            telemetry: String::new(),
-            wrapper: Vec::new(),
-            services: "ca",
-            acme: String::new(),
-        }
-    }
-
-    /// Adds keys to `[keystore]`.
-    #[must_use]
-    pub fn keystore(mut self, keys: &str) -> Self {
-        self.keystore.push_str(keys);
-        self.keystore.push('\n');
-        self
-    }
-
-    /// Adds keys to `[ca]`.
-    #[must_use]
-    pub fn ca(mut self, keys: &str) -> Self {
-        self.ca.push_str(keys);
-        self.ca.push('\n');
-        self
-    }
-
-    /// Adds keys to `[telemetry]`.
-    #[must_use]
-    pub fn telemetry(mut self, keys: &str) -> Self {
-        self.telemetry.push_str(keys);
-        self.telemetry.push('\n');
-        self
-    }
-
-    /// Runs the ACME service beside the CA; it looks for proofs of control here.
-    #[must_use]
-    pub fn with_acme(mut self, internet: &Internet) -> Self {
-        self.services = "all";
-        self.sections(&internet.sections())
-    }
-
-    /// Has the ACME service started beside the CA, as configured by sections of the
-    /// caller's own.
-    #[must_use]
-    pub const fn serving_all(mut self) -> Self {
-        self.services = "all";
-        self
-    }
-
-    /// Adds keys to `[acme.open]`.
-    #[must_use]
-    pub fn acme(mut self, keys: &str) -> Self {
-        self.acme.push_str(keys);
-        self.acme.push('\n');
-        self
-    }
-
-    /// Adds whole sections.
-    #[must_use]
-    pub fn sections(mut self, sections: &str) -> Self {
-        self.sections.push_str(sections);
-        self.sections.push('\n');
-        self
-    }
-
-    /// Sets a variable of every process.
-    #[must_use]
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Starts the service by another program, which is given the command line.
-    #[must_use]
-    pub fn wrapped_by<'a>(mut self, wrapper: impl IntoIterator<Item = &'a str>) -> Self {
-        self.wrapper = wrapper.into_iter().map(str::to_owned).collect();
-        self
-    }
-
-    /// Keeps something for as long as the appliance lives.
-    #[must_use]
-    pub fn keeping(mut self, thing: impl Any + Send + Sync) -> Self {
-        self.keep.push(Box::new(thing));
-        self
-    }
-
-    /// Writes the configuration; nothing is made or started yet.
-    ///
-    /// # Errors
-    ///
-    /// When the folder cannot be written or the program cannot be built.
-    pub fn prepare(self) -> Result<Appliance, Error> {
-        let folder = tempfile::Builder::new()
-            .prefix("chancery-test-")
-            .tempdir()
-            .map_err(Error::file("make a folder in", &std::env::temp_dir()))?;
-        let (api, telemetry, distribution) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
-        let (acme, acme_mesh) = (Port::reserve()?, Port::reserve()?);
-        let mut text = format!(
-            "state_dir = {:?}\n\n[keystore]\n{}",
-            folder.path().join("state").display().to_string(),
-            self.keystore
-        );
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "\n[ca]\nlisten = \"{}\"\ndistribution_url = \"http://{}\"\n{}\n\
-             [ca.distribution]\nlisten = \"{}\"\n\n[telemetry]\nlisten = \"{}\"\n{}\n\
-             [acme.open]\nlisten = \"{}\"\n{}\n[acme.mesh]\nlisten = \"{}\"\n\n{}",
-            api.address(),
-            distribution.address(),
-            self.ca,
-            distribution.address(),
-            telemetry.address(),
-            self.telemetry,
-            acme.address(),
-            self.acme,
-            acme_mesh.address(),
-            self.sections
-        );
-        let config = folder.path().join("chancery.toml");
-        fs::write(&config, text).map_err(Error::file("write", &config))?;
-        Ok(Appliance {
-            service: None,
-            program: chancery()?,
-            folder,
-            config,
-            api,
-            telemetry,
-            distribution,
-            acme,
-            acme_mesh,
-            environment: self.environment,
-            wrapper: self.wrapper,
-            services: self.services,
-            _keep: self.keep,
-        })
-    }
-
-    /// Makes the CA and starts it.
-    ///
-    /// # Errors
-    ///
-    /// When any of it fails, with what the program said.
-    pub fn start(self) -> Result<Appliance, Error> {
-        let mut appliance = self.prepare()?;
-        run(appliance.command().arg("init"))?;
-        appliance.serve()?;
-        Ok(appliance)
-    }
-}
 
 /// A CA and everything it needs. Dropped, all of it is gone.
 #[derive(Debug)]
 pub struct Appliance {
     /// The process, while it is to run.
-    service: Option<Service>,
+    pub(crate) service: Option<Service>,
     /// The program.
-    program: PathBuf,
+    pub(crate) program: PathBuf,
     /// Everything it keeps.
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     /// Its configuration.
-    config: PathBuf,
+    pub(crate) config: PathBuf,
     /// The CA API's port.
-    api: Port,
+    pub(crate) api: Port,
     /// The port of metrics and health.
-    telemetry: Port,
+    pub(crate) telemetry: Port,
     /// The port of CRLs, OCSP and the authorities' certificates.
-    distribution: Port,
+    pub(crate) distribution: Port,
     /// The port of stock ACME clients.
-    acme: Port,
+    pub(crate) acme: Port,
     /// The port of ACME clients with certificates, and of `chancery acme`.
-    acme_mesh: Port,
+    pub(crate) acme_mesh: Port,
     /// Environment of its processes.
-    environment: Vec<(String, String)>,
+    pub(crate) environment: Vec<(String, String)>,
     /// What the service is started by.
-    wrapper: Vec<String>,
+    pub(crate) wrapper: Vec<String>,
     /// Which services run.
-    services: &'static str,
+    pub(crate) services: Vec<&'static str>,
+    /// Where its operator's identities are.
+    pub(crate) identities: PathBuf,
     /// Tokens and servers that it uses; dropped last.
-    _keep: Vec<Box<dyn Any + Send + Sync>>,
+    pub(crate) _keep: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl Appliance {
@@ -316,7 +112,7 @@ impl Appliance {
     /// When the program cannot be started.
     pub fn spawn(&mut self) -> Result<(), Error> {
         let mut command = self.serve_command();
-        command.args(["serve", self.services]);
+        command.arg("serve").args(&self.services);
         self.service = Some(Service::spawn(command)?);
         Ok(())
     }
@@ -330,7 +126,7 @@ impl Appliance {
         let path = self.folder.path().join("service.log");
         let log = fs::File::create(&path).map_err(Error::file("make", &path))?;
         let mut command = self.serve_command();
-        command.args(["serve", self.services]);
+        command.arg("serve").args(&self.services);
         let other = log.try_clone().map_err(Error::file("make", &path))?;
         command.stdout(log).stderr(other);
         self.service = Some(Service::spawn_unfollowed(command)?);
@@ -528,10 +324,10 @@ impl Appliance {
         self.identity("operator")
     }
 
-    /// Returns an identity of the identities' folder.
+    /// Returns an identity of the operator's folder.
     #[must_use]
     pub fn identity(&self, name: &str) -> Identity {
-        let folder = self.state_dir().join("identities");
+        let folder = &self.identities;
         Identity {
             chain: folder.join(format!("{name}-chain.pem")),
             key: folder.join(format!("{name}-key.pem")),

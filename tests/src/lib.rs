@@ -17,6 +17,7 @@
 //! keeps.
 
 mod appliance;
+mod builder;
 mod client;
 mod curl;
 mod deadline;
@@ -30,7 +31,8 @@ mod profile;
 mod program;
 mod request;
 
-pub use appliance::{Appliance, Builder};
+pub use appliance::Appliance;
+pub use builder::Builder;
 pub use client::{Answer, Connection, TlsClient};
 pub use curl::{Curl, Reply};
 pub use deadline::{PATIENCE, until};

@@ -16,6 +16,9 @@ use chancery_tests::{Appliance, Builder, Internet};
 use serde_json::Value;
 use softhsm_test::SoftHsm;
 
+pub(crate) use self::lego::Lego;
+pub(crate) use self::outage::{issued_for, wait_for_order};
+
 /// Begins an appliance with ACME on a SoftHSM token of its own.
 fn with_acme(internet: &Internet) -> Builder {
     let token = SoftHsm::token().unwrap();

@@ -19,6 +19,8 @@ mod disk;
 #[cfg(test)]
 mod issuance;
 #[cfg(test)]
+mod machines;
+#[cfg(test)]
 mod pressure;
 #[cfg(test)]
 mod quickstart;

@@ -10,7 +10,7 @@ use super::{client, listed, make_eab, with_acme};
 use crate::chain::{Chain, said};
 
 /// lego with an account of its own at one directory.
-pub(super) struct Lego {
+pub(crate) struct Lego {
     /// Its state.
     folder: TempDir,
     /// The directory's URL.
@@ -21,12 +21,12 @@ pub(super) struct Lego {
 
 impl Lego {
     /// Makes one for a service.
-    pub(super) fn of(ca: &Appliance) -> Self {
+    pub(crate) fn of(ca: &Appliance) -> Self {
         Self::at(ca.acme_directory(), ca.trust())
     }
 
     /// Makes one for a directory elsewhere.
-    pub(super) fn at(directory: String, trust: PathBuf) -> Self {
+    pub(crate) fn at(directory: String, trust: PathBuf) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             directory,
@@ -35,7 +35,7 @@ impl Lego {
     }
 
     /// Returns a command for these options and this act.
-    pub(super) fn command(&self, options: &[&str], act: &[&str]) -> Command {
+    pub(crate) fn command(&self, options: &[&str], act: &[&str]) -> Command {
         let mut command = client("lego");
         command
             .env("LEGO_CA_CERTIFICATES", &self.trust)
@@ -48,7 +48,7 @@ impl Lego {
     }
 
     /// Obtains a certificate by http-01.
-    pub(super) fn run_http(&self, ca: &Appliance, internet: &Internet, name: &str) -> Chain {
+    pub(crate) fn run_http(&self, ca: &Appliance, internet: &Internet, name: &str) -> Chain {
         let port = format!("127.0.0.1:{}", internet.http_port());
         let options = ["--http", "--http.port", &port, "-d", name];
         run(&mut self.command(&options, &["run"])).unwrap();
@@ -56,7 +56,7 @@ impl Lego {
     }
 
     /// Takes up a certificate that it obtained.
-    pub(super) fn chain(&self, ca: &Appliance, name: &str) -> Chain {
+    pub(crate) fn chain(&self, ca: &Appliance, name: &str) -> Chain {
         Chain::in_file(ca, &self.file(name, "crt"))
     }
 

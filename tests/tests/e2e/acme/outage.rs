@@ -55,7 +55,7 @@ fn a_client_gets_its_certificate_from_a_service_killed_in_the_middle_of_its_orde
 
 /// Counts the certificates of a name that were signed; an intent that the token did not
 /// fulfil is recorded as abandoned.
-fn issued_for(ca: &Appliance, name: &str) -> usize {
+pub(crate) fn issued_for(ca: &Appliance, name: &str) -> usize {
     let records = ca.certificates().unwrap();
     let named = |record: &&Value| record["names"][0] == format!("dns:{name}");
     let signed = |record: &&Value| record["status"] != "abandoned";
@@ -63,7 +63,7 @@ fn issued_for(ca: &Appliance, name: &str) -> usize {
 }
 
 /// Waits until the one order of a name has a state.
-fn wait_for_order(ca: &Appliance, name: &str, status: &str) {
+pub(crate) fn wait_for_order(ca: &Appliance, name: &str, status: &str) {
     ca.until(&format!("the order is {status}"), PATIENCE, |ca| {
         let orders = listed(ca, "order");
         let found = orders
