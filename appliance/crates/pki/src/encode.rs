@@ -208,10 +208,22 @@ fn write_extensions(writer: &mut DERWriterSeq<'_>, fields: &Fields<'_>) {
             value.write_null()
         });
     }
+    // Fulcio's oid-info: each value a UTF8String; not critical.
+    for (claim, text) in fields.forge.iter().flat_map(|claims| claims.iter()) {
+        extension(writer, claim.oid(), false, |value| {
+            value.write_utf8_string(text);
+        });
+    }
     if fields.must_staple {
         // RFC 7633, 4.1: the list of features; 5 is status_request.
         extension(writer, oid::TLS_FEATURE, false, |value| {
             value.write_sequence(|features| features.next().write_u8(5));
+        });
+    }
+    if let Some(scts) = fields.scts {
+        // RFC 6962, 3.3: the list within an OCTET STRING; not critical.
+        extension(writer, oid::SCT_LIST, false, |value| {
+            value.write_bytes(&scts.to_octets());
         });
     }
 }

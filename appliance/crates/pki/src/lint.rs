@@ -18,6 +18,7 @@ use crate::issuer::IssuerFacts;
 use crate::name::DistinguishedName;
 use crate::profile::{PlannedCertificate, Profile};
 use crate::public_key::KeyType;
+use crate::sct;
 use crate::tlv::{self, Malformed};
 
 pub use rules::Lint;
@@ -115,6 +116,17 @@ pub(crate) struct Subject<'a> {
     pub(crate) issuer: &'a IssuerFacts,
     /// What was planned beside the bytes: time, identity, CRL, must-staple.
     pub(crate) planned: &'a PlannedCertificate,
+    /// What it is to become.
+    pub(crate) stage: Stage<'a>,
+}
+
+/// What bytes that pass are going to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage<'a> {
+    /// What a log sees.
+    Precertificate,
+    /// A certificate, with the timestamps of what a log saw, if one did.
+    Final(Option<&'a LintedPrecertificate>),
 }
 
 impl Subject<'_> {
@@ -134,6 +146,55 @@ pub fn lint(
     profile: &Profile,
     issuer: &IssuerFacts,
 ) -> Result<LintedTbs, LintFindings> {
+    let facts = judge(&planned, profile, issuer, Stage::Final(None))?;
+    Ok(LintedTbs::new(planned, facts, issuer))
+}
+
+/// Judges what a log is to see of a certificate before it is signed (RFC 6962, 3.2).
+///
+/// # Errors
+///
+/// As [`lint`]; no timestamp may then be given.
+pub fn lint_precertificate(
+    planned: PlannedCertificate,
+    profile: &Profile,
+    issuer: &IssuerFacts,
+) -> Result<LintedPrecertificate, LintFindings> {
+    let facts = judge(&planned, profile, issuer, Stage::Precertificate)?;
+    Ok(LintedPrecertificate {
+        tbs_der: planned.tbs_der,
+        facts,
+        issuer_key_hash: issuer.public_key.sha256(),
+    })
+}
+
+/// Judges a planned certificate with the timestamps of what a log saw.
+///
+/// # Errors
+///
+/// As [`lint`]; also where without its timestamps it is not what the log saw.
+pub fn lint_timestamped(
+    planned: PlannedCertificate,
+    precertificate: &LintedPrecertificate,
+    profile: &Profile,
+    issuer: &IssuerFacts,
+) -> Result<LintedTbs, LintFindings> {
+    let facts = judge(
+        &planned,
+        profile,
+        issuer,
+        Stage::Final(Some(precertificate)),
+    )?;
+    Ok(LintedTbs::new(planned, facts, issuer))
+}
+
+/// Reads bytes back and holds them to every rule.
+fn judge(
+    planned: &PlannedCertificate,
+    profile: &Profile,
+    issuer: &IssuerFacts,
+    stage: Stage<'_>,
+) -> Result<CertificateFacts, LintFindings> {
     encoding::check(&planned.tbs_der)?;
     let tbs = Tbs::parse(&planned.tbs_der)?;
     let subject = DistinguishedName::from_der(&tbs.subject_der).map_err(CertificateError::from)?;
@@ -142,17 +203,45 @@ pub fn lint(
         subject: &subject,
         profile,
         issuer,
-        planned: &planned,
+        planned,
+        stage,
     });
     if !findings.is_empty() {
         return Err(LintFindings::Broken(findings));
     }
-    Ok(LintedTbs {
-        facts: CertificateFacts::from_tbs(&tbs, &subject),
-        signature_algorithm: issuer.signature_algorithm,
-        issuer_key: issuer.public_key.key_type(),
-        tbs_der: planned.tbs_der,
-    })
+    Ok(CertificateFacts::from_tbs(&tbs, &subject))
+}
+
+/// What a log is to see of a certificate, having passed every lint: a log key may sign
+/// a timestamp for it, and no authority may sign it.
+#[derive(Debug)]
+pub struct LintedPrecertificate {
+    /// The TBSCertificate without timestamps.
+    tbs_der: Vec<u8>,
+    /// What is recorded about it.
+    facts: CertificateFacts,
+    /// SHA-256 of the issuer's SubjectPublicKeyInfo.
+    issuer_key_hash: [u8; 32],
+}
+
+impl LintedPrecertificate {
+    /// Returns the TBSCertificate without timestamps, DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.tbs_der
+    }
+
+    /// Returns what is recorded about it.
+    #[must_use]
+    pub fn facts(&self) -> &CertificateFacts {
+        &self.facts
+    }
+
+    /// Returns the octets that the log's key signs for this time.
+    #[must_use]
+    pub fn signed_octets(&self, timestamp_ms: u64) -> Vec<u8> {
+        sct::signed_octets(&self.issuer_key_hash, &self.tbs_der, timestamp_ms)
+    }
 }
 
 /// A TBSCertificate that passed every lint: may be signed, once.
@@ -185,6 +274,16 @@ pub enum AssembleError {
 }
 
 impl LintedTbs {
+    /// Takes what passed.
+    fn new(planned: PlannedCertificate, facts: CertificateFacts, issuer: &IssuerFacts) -> Self {
+        Self {
+            facts,
+            signature_algorithm: issuer.signature_algorithm,
+            issuer_key: issuer.public_key.key_type(),
+            tbs_der: planned.tbs_der,
+        }
+    }
+
     /// Returns the bytes to be signed: a TBSCertificate, DER.
     #[must_use]
     pub fn der(&self) -> &[u8] {
@@ -252,7 +351,7 @@ pub(crate) fn check_form(
 }
 
 /// Tells whether octets are a DER Ecdsa-Sig-Value (RFC 3279, 2.2.3).
-fn is_ecdsa_signature(signature: &[u8]) -> bool {
+pub(crate) fn is_ecdsa_signature(signature: &[u8]) -> bool {
     let read = || {
         let mut reader = tlv::read_only(signature, tlv::SEQUENCE)?.reader();
         reader.expect(tlv::INTEGER)?.positive_integer()?;

@@ -166,4 +166,38 @@ oids! {
     TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
     /// id-kp-OCSPSigning.
     OCSP_SIGNING = "1.3.6.1.5.5.7.3.9";
+
+    /// Fulcio's Issuer (V2).
+    FORGE_ISSUER = "1.3.6.1.4.1.57264.1.8";
+    /// Fulcio's Build Signer URI.
+    FORGE_BUILD_SIGNER_URI = "1.3.6.1.4.1.57264.1.9";
+    /// Fulcio's Build Signer Digest.
+    FORGE_BUILD_SIGNER_DIGEST = "1.3.6.1.4.1.57264.1.10";
+    /// Fulcio's Runner Environment.
+    FORGE_RUNNER_ENVIRONMENT = "1.3.6.1.4.1.57264.1.11";
+    /// Fulcio's Source Repository URI.
+    FORGE_SOURCE_REPOSITORY_URI = "1.3.6.1.4.1.57264.1.12";
+    /// Fulcio's Source Repository Digest.
+    FORGE_SOURCE_REPOSITORY_DIGEST = "1.3.6.1.4.1.57264.1.13";
+    /// Fulcio's Source Repository Ref.
+    FORGE_SOURCE_REPOSITORY_REF = "1.3.6.1.4.1.57264.1.14";
+    /// Fulcio's Source Repository Identifier.
+    FORGE_SOURCE_REPOSITORY_IDENTIFIER = "1.3.6.1.4.1.57264.1.15";
+    /// Fulcio's Source Repository Owner URI.
+    FORGE_SOURCE_REPOSITORY_OWNER_URI = "1.3.6.1.4.1.57264.1.16";
+    /// Fulcio's Source Repository Owner Identifier.
+    FORGE_SOURCE_REPOSITORY_OWNER_IDENTIFIER = "1.3.6.1.4.1.57264.1.17";
+    /// Fulcio's Build Config URI.
+    FORGE_BUILD_CONFIG_URI = "1.3.6.1.4.1.57264.1.18";
+    /// Fulcio's Build Config Digest.
+    FORGE_BUILD_CONFIG_DIGEST = "1.3.6.1.4.1.57264.1.19";
+    /// Fulcio's Build Trigger.
+    FORGE_BUILD_TRIGGER = "1.3.6.1.4.1.57264.1.20";
+    /// Fulcio's Run Invocation URI.
+    FORGE_RUN_INVOCATION_URI = "1.3.6.1.4.1.57264.1.21";
+    /// Fulcio's Source Repository Visibility At Signing.
+    FORGE_SOURCE_REPOSITORY_VISIBILITY = "1.3.6.1.4.1.57264.1.22";
+
+    /// Signed certificate timestamps (RFC 6962, 3.3).
+    SCT_LIST = "1.3.6.1.4.1.11129.2.4.2";
 }

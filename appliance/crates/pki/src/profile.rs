@@ -24,7 +24,8 @@ pub use config::{
 };
 pub use lifetime::{InvalidLifetime, Lifetime};
 pub(crate) use plan::Fields;
-pub use plan::{PlanRequest, PlannedCertificate, ProfileRefusal};
+pub(crate) use plan::Timestamped;
+pub use plan::{PlanRequest, PlannedCertificate, ProfileRefusal, Timestamps};
 pub use usage::{ExtendedKeyUsage, KeyUsage, KeyUsages, UnknownUsage};
 
 pub use crate::name_constraints::{Cidr, NameConstraints, Subtree};
@@ -86,6 +87,8 @@ pub struct Profile {
     pub(crate) ocsp_no_check: bool,
     /// Carries the TLS feature status_request.
     pub(crate) must_staple: MustStaple,
+    /// Carries a signed certificate timestamp, where the CA has a log key.
+    pub(crate) embed_sct: bool,
     /// The configuration with every default filled in.
     pub(crate) effective: ProfileConfig,
 }
@@ -119,6 +122,13 @@ impl Profile {
     #[must_use]
     pub fn grants_identity(&self) -> bool {
         self.identity
+    }
+
+    /// Tells whether its certificates carry a signed certificate timestamp, where the
+    /// CA has a log key.
+    #[must_use]
+    pub fn embeds_sct(&self) -> bool {
+        self.embed_sct
     }
 
     /// Returns how long certificates last unless asked otherwise.

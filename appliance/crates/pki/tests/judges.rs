@@ -8,6 +8,8 @@
 #[path = "judges/revocation.rs"]
 mod revocation;
 mod support;
+#[path = "judges/timestamps.rs"]
+mod timestamps;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +20,7 @@ use pki::name::DistinguishedName;
 use pki::names::{AlternativeName, UriName};
 use pki::pem;
 use pki::profile::{PlanRequest, Profile, ProfileConfig, ProfileKind};
-use support::{Authority, TestKey, now, serial};
+use support::{Authority, TestKey, forge_claims, now, serial};
 
 /// Runs a judge and fails with what it said unless it is content.
 fn judge(program: &str, arguments: &[&str]) {
@@ -77,7 +79,7 @@ fn issue_leaf(authority: &Authority, kind: ProfileKind, key: &TestKey) -> Certif
     let profile = Profile::built_in(kind).unwrap();
     let subject: DistinguishedName = match kind {
         ProfileKind::TlsServer => "CN=www.example.org",
-        ProfileKind::TlsClient => "",
+        ProfileKind::TlsClient | ProfileKind::CiClient | ProfileKind::CodeSigningForge => "",
         _ => "CN=Example Unit 1,O=Example,C=DE",
     }
     .parse()
@@ -106,8 +108,14 @@ fn issue_leaf(authority: &Authority, kind: ProfileKind, key: &TestKey) -> Certif
     let mut request = PlanRequest::new(&public_key, &subject, serial(9), now());
     request.names = &names;
     request.asks_for_must_staple = kind == ProfileKind::TlsServer;
-    request.identity = (kind == ProfileKind::Service)
+    request.identity = matches!(kind, ProfileKind::Service | ProfileKind::CiClient)
         .then(|| UriName::new("spiffe://chancery.internal/service/acme/acme-1").unwrap());
+    let claims = forge_claims();
+    request.forge = kind.carries_forge_claims().then_some(&claims);
+    if profile.embeds_sct() {
+        let timestamp_ms = u64::try_from(now().as_millisecond()).unwrap();
+        return authority.issue_timestamped(&profile, &request, &TestKey::p256(), timestamp_ms);
+    }
     authority.issue(&profile, &request)
 }
 
@@ -142,11 +150,13 @@ fn judge_hierarchy(root_key: TestKey, root_algorithm: SignatureAlgorithm, issuin
         (ProfileKind::TlsClient, "sslclient"),
         (ProfileKind::Service, "sslclient"),
         (ProfileKind::CodeSigning, "any"),
+        (ProfileKind::CiClient, "sslclient"),
+        (ProfileKind::CodeSigningForge, "any"),
         (ProfileKind::OcspResponder, "ocsphelper"),
         (ProfileKind::TimeStamping, "timestampsign"),
     ] {
         let mut keys = vec![TestKey::p256(), TestKey::p384()];
-        if !matches!(kind, ProfileKind::CodeSigning | ProfileKind::TimeStamping) {
+        if !kind.signs_code() && kind != ProfileKind::TimeStamping {
             keys.push(TestKey::ed25519());
         }
         if kind == ProfileKind::TlsServer {

@@ -4,11 +4,13 @@ use const_oid::ObjectIdentifier;
 
 use super::CertificateError;
 use crate::extension::Extension;
+use crate::forge::{ForgeClaim, ForgeClaims};
 use crate::name_constraints::NameConstraints;
 use crate::names::AlternativeName;
 use crate::oid;
 use crate::profile::{ExtendedKeyUsage, KeyUsages};
 use crate::public_key::read_oid;
+use crate::sct::SctList;
 use crate::tlv::{self, Malformed, Problem, Reader, Tlv};
 
 /// Most extensions, and most entries in one, that are read.
@@ -67,6 +69,10 @@ pub struct Extensions {
     pub ocsp_no_check: bool,
     /// The TLS features.
     pub tls_features: Vec<u8>,
+    /// What a forge said of a build (Fulcio's extensions).
+    pub forge: Option<ForgeClaims>,
+    /// Signed certificate timestamps (RFC 6962, 3.3).
+    pub scts: Option<SctList>,
     /// Whether there is an extension, or a part of one, that is not kept here.
     pub(crate) unknown: bool,
 }
@@ -75,6 +81,7 @@ impl Extensions {
     /// Reads Extensions, each type at most once (RFC 5280, 4.2).
     pub(super) fn parse(mut list: Reader<'_>) -> Result<Self, CertificateError> {
         let mut found = Self::default();
+        let mut claims = Vec::new();
         if list.is_empty() {
             // 4.1: SEQUENCE SIZE (1..MAX).
             return Err(list
@@ -96,7 +103,17 @@ impl Extensions {
                     .into());
             }
             found.order.push((kind, critical));
-            found.read(kind, value)?;
+            match ForgeClaim::from_oid(&kind) {
+                Some(claim) => match claim_text(value) {
+                    Some(text) => claims.push((claim, text)),
+                    None => found.unknown = true,
+                },
+                None => found.read(kind, value)?,
+            }
+        }
+        if !claims.is_empty() {
+            found.forge = ForgeClaims::new(claims).ok();
+            found.unknown |= found.forge.is_none();
         }
         Ok(found)
     }
@@ -180,6 +197,15 @@ impl Extensions {
                     self.tls_features
                         .push(features.expect(tlv::INTEGER)?.small_integer()?);
                 }
+            }
+            oid::SCT_LIST => {
+                // What is not RFC 6962 is some other log's matter.
+                let list = tlv::read_only(value.content, tlv::OCTET_STRING)
+                    .ok()
+                    .and_then(|list| SctList::from_octets(list.content).ok());
+                self.unknown |= list.is_none();
+                self.scts = list;
+                return Ok(());
             }
             _ => {
                 self.unknown = true;
@@ -304,6 +330,12 @@ fn text(tlv: Tlv<'_>) -> Result<String, Malformed> {
         .filter(|text| text.bytes().all(|octet| octet.is_ascii_graphic()))
         .map(str::to_owned)
         .ok_or_else(|| tlv.refuse("a URL that is not printable ASCII"))
+}
+
+/// Reads the UTF8String of one of a forge's claims; none if it is something else.
+fn claim_text(value: Tlv<'_>) -> Option<String> {
+    let text = tlv::read_only(value.content, tlv::UTF8_STRING).ok()?;
+    std::str::from_utf8(text.content).ok().map(str::to_owned)
 }
 
 /// Reads KeyUsage: a named bit list without trailing zero bits (X.690, 11.2.2).

@@ -2,13 +2,14 @@
 
 use jiff::SignedDuration;
 
-use super::{Finding, Subject, define_lints, is_strong};
+use super::{Finding, Stage, Subject, define_lints, is_strong};
 use crate::algorithm::SignatureAlgorithm;
 use crate::csr::first_repeated;
 use crate::name::AttributeType;
 use crate::names::AlternativeName;
 use crate::oid;
-use crate::profile::{ExtendedKeyUsage, KeyUsage, ProfileKind};
+use crate::profile::{ExtendedKeyUsage, KeyUsage, ProfileKind, Timestamped};
+use crate::sct;
 
 define_lints! {
     /// A rule for what is signed.
@@ -92,6 +93,14 @@ define_lints! {
     OcspNoCheck = "ocsp-no-check", "RFC 6960, 4.2.2.2.1; profile";
     /// TLS features are status_request alone, exactly where planned.
     TlsFeature = "tls-feature", "RFC 7633, 4.2; profile";
+    /// A forge's claims are those verified, in the kinds that carry them alone.
+    ForgeClaims = "forge-claims", "Fulcio oid-info; profile";
+    /// The name of a key that signs for a build is the build signer, alone.
+    ForgeName = "forge-name", "Fulcio certificate specification; profile";
+    /// Timestamps are those planned, in a form that a log gives.
+    SctList = "sct-list", "RFC 6962, 3.3";
+    /// Without its timestamps it is what the log saw.
+    SctPrecertificate = "sct-precertificate", "RFC 6962, 3.2";
 }
 
 /// Holds what is to be signed to every rule and returns those it breaks.
@@ -112,6 +121,8 @@ pub(super) fn check(it: &Subject<'_>) -> Vec<Finding> {
     check_names(it, &mut expect);
     check_policies(it, &mut expect);
     check_pointers(it, &mut expect);
+    check_forge(it, &mut expect);
+    check_timestamps(it, &mut expect);
     findings
 }
 
@@ -290,7 +301,7 @@ fn check_names(it: &Subject<'_>, expect: &mut impl FnMut(bool, Lint)) {
         |name: &&AlternativeName| matches!(name, AlternativeName::Uri(uri) if uri.is_spiffe());
     let asked: Vec<AlternativeName> = names
         .iter()
-        .filter(|name| !is_identity(name))
+        .filter(|name| !is_identity(name) && Some(*name) != build_signer(it).as_ref())
         .cloned()
         .collect();
     expect(profile.check_names(&asked).is_ok(), Lint::NameProfile);
@@ -320,6 +331,47 @@ fn check_names(it: &Subject<'_>, expect: &mut impl FnMut(bool, Lint)) {
         (Some(_), false) | (None, true) => false,
     };
     expect(as_granted, Lint::Identity);
+}
+
+/// Returns the name that a forge's claims give to a key that signs for a build.
+fn build_signer(it: &Subject<'_>) -> Option<AlternativeName> {
+    let signs_for_build = it.profile.kind() == ProfileKind::CodeSigningForge;
+    let claims = it.planned.forge.as_ref().filter(|_| signs_for_build)?;
+    Some(AlternativeName::Uri(claims.build_signer().clone()))
+}
+
+/// What a forge said.
+fn check_forge(it: &Subject<'_>, expect: &mut impl FnMut(bool, Lint)) {
+    let found = &it.tbs.extensions.forge;
+    let wanted = it.profile.kind().carries_forge_claims();
+    expect(
+        *found == it.planned.forge && found.is_some() == wanted,
+        Lint::ForgeClaims,
+    );
+    if it.profile.kind() == ProfileKind::CodeSigningForge {
+        let named = build_signer(it).is_some_and(|name| it.tbs.extensions.names == [name]);
+        expect(named && it.subject.is_empty(), Lint::ForgeName);
+    }
+}
+
+/// Signed certificate timestamps.
+fn check_timestamps(it: &Subject<'_>, expect: &mut impl FnMut(bool, Lint)) {
+    let found = it.tbs.extensions.scts.as_ref();
+    let as_planned = match (it.stage, &it.planned.timestamped) {
+        (Stage::Precertificate, Timestamped::Awaited) | (Stage::Final(None), Timestamped::No) => {
+            found.is_none()
+        }
+        (Stage::Final(Some(_)), Timestamped::Embedded(scts)) => {
+            it.profile.embed_sct && found == Some(scts)
+        }
+        (Stage::Precertificate | Stage::Final(_), _) => false,
+    };
+    expect(as_planned, Lint::SctList);
+    if let Stage::Final(Some(precertificate)) = it.stage {
+        let seen = sct::without_scts(&it.planned.tbs_der);
+        let same = seen.is_ok_and(|seen| seen.as_deref() == Some(precertificate.der()));
+        expect(same, Lint::SctPrecertificate);
+    }
 }
 
 /// Policies.

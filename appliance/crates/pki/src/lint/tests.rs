@@ -5,8 +5,11 @@ use std::net::IpAddr;
 use super::*;
 use crate::name_constraints::{Cidr, Subtree};
 use crate::names::{AlternativeName, UriName};
-use crate::profile::{ExtendedKeyUsage, KeyClass, PlanRequest, ProfileKind};
-use crate::support::{Authority, TestKey, der, now, serial, urls};
+use crate::profile::{
+    ExtendedKeyUsage, KeyClass, PlanRequest, ProfileKind, Timestamped, Timestamps,
+};
+use crate::sct::{Sct, SctList};
+use crate::support::{Authority, TestKey, der, forge_claims, now, serial, urls};
 use crate::tlv::Reader;
 
 /// A planned certificate, its profile and its issuer, about to be tampered with.
@@ -19,6 +22,8 @@ struct Stage {
     issuer: IssuerFacts,
     /// The issuer's key.
     key: TestKey,
+    /// What a log saw of it, if one did.
+    seen: Option<LintedPrecertificate>,
 }
 
 /// Plans a certificate of a built-in profile under a P-256 CA.
@@ -45,6 +50,38 @@ fn stage(kind: ProfileKind) -> Stage {
         profile,
         issuer: authority.facts,
         key: authority.key,
+        seen: None,
+    }
+}
+
+/// Plans a certificate that signs code for a forge's build, with a timestamp whose
+/// signature no lint looks at.
+fn stage_for_build() -> Stage {
+    let root = Authority::root(TestKey::p256(), TestKey::p256().algorithm());
+    let authority = root.subordinate(TestKey::p256(), &Default::default());
+    let profile = Profile::built_in(ProfileKind::CodeSigningForge).unwrap();
+    let (leaf, subject) = (TestKey::p256().public_key(), DistinguishedName::default());
+    let claims = forge_claims();
+    let mut request = PlanRequest::new(&leaf, &subject, serial(7), now());
+    request.forge = Some(&claims);
+    request.timestamps = Timestamps::Awaited;
+    let awaited = profile.plan(&request, &authority.facts).unwrap();
+    let seen = lint_precertificate(awaited, &profile, &authority.facts).unwrap();
+    let scts = SctList::of(Sct {
+        log_id: [7; 32],
+        timestamp_ms: 7,
+        extensions: Vec::new(),
+        signature: vec![0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01],
+    })
+    .unwrap();
+    request.timestamps = Timestamps::Embedded(&scts);
+    let planned = profile.plan(&request, &authority.facts).unwrap();
+    Stage {
+        planned,
+        profile,
+        issuer: authority.facts,
+        key: authority.key,
+        seen: Some(seen),
     }
 }
 
@@ -54,6 +91,14 @@ fn identity() -> UriName {
 }
 
 impl Stage {
+    /// Has the lints judge it.
+    fn judged(self) -> Result<LintedTbs, LintFindings> {
+        match &self.seen {
+            None => lint(self.planned, &self.profile, &self.issuer),
+            Some(seen) => lint_timestamped(self.planned, seen, &self.profile, &self.issuer),
+        }
+    }
+
     /// Replaces a value of the TBSCertificate by other octets, lengths put right.
     fn patch(&mut self, old: &[u8], new: &[u8]) {
         let mut hits = 0;
@@ -120,7 +165,12 @@ fn tamper(lint: Lint) -> Stage {
         Lint::Identity => Service,
         _ => TlsServer,
     };
-    let mut it = stage(kind);
+    let mut it = match lint {
+        Lint::ForgeClaims | Lint::ForgeName | Lint::SctList | Lint::SctPrecertificate => {
+            stage_for_build()
+        }
+        _ => stage(kind),
+    };
     match lint {
         Lint::SerialEntropy => {
             let octets = serial(7);
@@ -261,6 +311,20 @@ fn tamper(lint: Lint) -> Stage {
         Lint::CrlDistributionPoint => it.planned.crl = None,
         Lint::OcspNoCheck => it.profile.ocsp_no_check = true,
         Lint::TlsFeature => it.planned.asks_for_must_staple = true,
+        Lint::ForgeClaims => it.patch(&der(0x0c, &[b"1001"]), &der(0x0c, &[b"1002"])),
+        Lint::ForgeName => {
+            let name = forge_claims().build_signer_uri().as_bytes().to_vec();
+            it.patch(
+                &der(0x86, &[&name]),
+                &der(0x86, &[b"https://forge.example/x"]),
+            );
+        }
+        Lint::SctList => it.planned.timestamped = Timestamped::No,
+        // The log saw another serial number.
+        Lint::SctPrecertificate => {
+            let old = der(0x02, &[serial(7).as_der_content()]);
+            it.patch(&old, &der(0x02, &[serial(8).as_der_content()]));
+        }
     }
     it
 }
@@ -274,7 +338,7 @@ const DIGITAL_USAGE_EXTENSION: &[u8] = &[
 fn each_lint_objects_to_what_it_is_for() {
     for lint_wanted in Lint::ALL {
         let it = tamper(*lint_wanted);
-        match lint(it.planned, &it.profile, &it.issuer) {
+        match it.judged() {
             Err(LintFindings::Broken(findings)) => assert!(
                 findings.contains(&Finding { lint: *lint_wanted }),
                 "{lint_wanted:?} is silent; others: {findings:?}"
@@ -301,6 +365,36 @@ fn what_the_planner_makes_passes_and_is_signed_as_it_is() {
         assert_eq!(certificate.tbs_der(), planned);
         assert!(certificate.verify_signed_by(it.issuer.public_key()).is_ok());
     }
+}
+
+#[test]
+fn what_a_log_saw_is_signed_by_no_authority() {
+    let it = stage_for_build();
+    let whole = it.planned.tbs_der().to_vec();
+    let linted = it.judged().unwrap();
+    assert_eq!(linted.der(), whole);
+    // Neither without the log having seen it, nor as what the log saw.
+    let broken = |outcome: Result<LintedTbs, LintFindings>| {
+        let Err(LintFindings::Broken(findings)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(
+            findings.contains(&Finding {
+                lint: Lint::SctList
+            }),
+            "{findings:?}"
+        );
+    };
+    let it = stage_for_build();
+    broken(lint(it.planned, &it.profile, &it.issuer));
+    let mut it = stage_for_build();
+    it.planned.tbs_der = it.seen.as_ref().unwrap().der().to_vec();
+    it.planned.timestamped = Timestamped::Awaited;
+    broken(it.judged());
+    let mut it = stage_for_build();
+    it.planned.tbs_der = it.seen.as_ref().unwrap().der().to_vec();
+    it.planned.timestamped = Timestamped::Awaited;
+    broken(lint(it.planned, &it.profile, &it.issuer));
 }
 
 #[test]
@@ -342,6 +436,8 @@ fn a_damaged_plan_is_refused_at_any_octet() {
             identity: None,
             crl: urls().crl,
             asks_for_must_staple: false,
+            forge: None,
+            timestamped: Timestamped::No,
         };
         // Within serial number, times and key, other values may be as good; the
         // subject key identifier still gives the key away.

@@ -14,6 +14,12 @@ use crate::names::NameKind;
 /// requirements, 6.3.2, from 2026-03-01).
 pub(super) const CODE_SIGNING_MAX: Lifetime = Lifetime::days(460);
 
+/// Certificates with a forge's claims last at most ten minutes from now on.
+pub(super) const FORGE_MAX: Lifetime = Lifetime::seconds(600);
+
+/// Certificates with a forge's claims begin at most five minutes ago.
+pub(super) const FORGE_MAX_BACKDATE: Lifetime = Lifetime::seconds(300);
+
 /// Returns the complete configuration of a built-in profile.
 pub(super) fn config(kind: ProfileKind) -> ProfileConfig {
     use KeyClass::{Ed25519, P256, P384, Rsa};
@@ -38,6 +44,14 @@ pub(super) fn config(kind: ProfileKind) -> ProfileConfig {
         crl: Some(true),
         ocsp_no_check: Some(false),
         must_staple: Some(MustStaple::Never),
+        embed_sct: None,
+    };
+    // For minutes, and with room for clocks that are a minute behind.
+    let brief = ProfileConfig {
+        validity: Some(FORGE_MAX),
+        max_validity: Some(Lifetime::seconds(660)),
+        backdate: Some(Lifetime::seconds(60)),
+        ..leaf.clone()
     };
     match kind {
         ProfileKind::TlsServer => ProfileConfig {
@@ -82,6 +96,16 @@ pub(super) fn config(kind: ProfileKind) -> ProfileConfig {
             names: names(&[NameKind::Email, NameKind::Uri, NameKind::Dns], 0, 10),
             subject: subject(&PERSON, &[AttributeType::CommonName], false),
             ..leaf
+        },
+        ProfileKind::CiClient => ProfileConfig {
+            extended_key_usages: Some(vec![ExtendedKeyUsage::CLIENT_AUTH]),
+            ..brief
+        },
+        ProfileKind::CodeSigningForge => ProfileConfig {
+            keys: Some(vec![P256, P384, Rsa]),
+            rsa_min_bits: Some(3072),
+            extended_key_usages: Some(vec![ExtendedKeyUsage::CODE_SIGNING]),
+            ..brief
         },
         ProfileKind::OcspResponder => ProfileConfig {
             validity: Some(Lifetime::days(30)),
@@ -242,5 +266,6 @@ pub(super) fn merge(base: ProfileConfig, over: &ProfileConfig) -> ProfileConfig 
         crl: over.crl.or(base.crl),
         ocsp_no_check: over.ocsp_no_check.or(base.ocsp_no_check),
         must_staple: over.must_staple.or(base.must_staple),
+        embed_sct: over.embed_sct.or(base.embed_sct),
     }
 }

@@ -18,7 +18,7 @@ use crate::oid;
 pub enum ProfileError {
     /// A name of one's own without a kind.
     #[error(
-        "profile {name} needs `kind`: tls-server, tls-client, service, code-signing, ocsp-responder, time-stamping or sub-ca"
+        "profile {name} needs `kind`: tls-server, tls-client, service, code-signing, ci-client, code-signing-forge, ocsp-responder, time-stamping or sub-ca"
     )]
     NoKind {
         /// The profile.
@@ -151,6 +151,8 @@ fn check(
         "must not exceed 460 days for code signing (CA/B Forum code signing requirements, 6.3.2)",
     )?;
 
+    check_forge_times(kind, max_validity, backdate, &require)?;
+
     let key_usages: KeyUsages = config.key_usages.unwrap_or_default().into_iter().collect();
     require(
         !key_usages.is_empty(),
@@ -199,9 +201,15 @@ fn check(
         "must_staple",
         "is for TLS alone",
     )?;
+    require(
+        config.embed_sct != Some(true) || !is_ca,
+        "embed_sct",
+        "is not for CAs",
+    )?;
     let policies = read_policies(config.policies.unwrap_or_default(), &require)?;
     let names = NameRules::from_config(config.names, &require)?;
     let subject = SubjectRules::from_config(config.subject, &name)?;
+    check_forge_names(kind, &names, &subject, &require)?;
     require(
         !is_ca
             || subject.always_has(AttributeType::CommonName)
@@ -228,7 +236,7 @@ fn check(
         extended_key_usages_critical: purposes_critical,
         names,
         subject,
-        identity: kind == ProfileKind::Service,
+        identity: matches!(kind, ProfileKind::Service | ProfileKind::CiClient),
         path_length: config.path_length,
         name_constraints,
         policies,
@@ -237,8 +245,49 @@ fn check(
         crl: config.crl.unwrap_or(true),
         ocsp_no_check: no_check,
         must_staple,
+        embed_sct: config.embed_sct.unwrap_or(kind.signs_code()),
         effective,
     })
+}
+
+/// Holds kinds that carry a forge's claims to minutes.
+fn check_forge_times(
+    kind: ProfileKind,
+    max_validity: Duration,
+    backdate: Duration,
+    require: &impl Fn(bool, &'static str, &'static str) -> Result<(), ProfileError>,
+) -> Result<(), ProfileError> {
+    let brief = kind.carries_forge_claims();
+    require(
+        !brief || backdate <= built_in::FORGE_MAX_BACKDATE.duration(),
+        "backdate",
+        "must not exceed 5 minutes where a forge's claims are carried",
+    )?;
+    require(
+        !brief || max_validity <= built_in::FORGE_MAX.duration() + backdate,
+        "max_validity",
+        "must not exceed 10 minutes and `backdate` where a forge's claims are carried",
+    )
+}
+
+/// Keeps names and subject of kinds that carry a forge's claims to what those say.
+fn check_forge_names(
+    kind: ProfileKind,
+    names: &NameRules,
+    subject: &SubjectRules,
+    require: &impl Fn(bool, &'static str, &'static str) -> Result<(), ProfileError>,
+) -> Result<(), ProfileError> {
+    let claimed = kind.carries_forge_claims();
+    require(
+        !claimed || names.max == 0,
+        "names.max",
+        "must be 0 where a forge's claims are carried: names come from those",
+    )?;
+    require(
+        !claimed || subject.is_always_empty(),
+        "subject",
+        "must keep, require and fix nothing where a forge's claims are carried",
+    )
 }
 
 /// Drops repetitions, keeping the order.
@@ -264,7 +313,10 @@ fn check_purposes(
         ProfileKind::TlsServer => &[ExtendedKeyUsage::SERVER_AUTH],
         ProfileKind::TlsClient => &[ExtendedKeyUsage::CLIENT_AUTH],
         ProfileKind::Service => &[ExtendedKeyUsage::SERVER_AUTH, ExtendedKeyUsage::CLIENT_AUTH],
-        ProfileKind::CodeSigning => &[ExtendedKeyUsage::CODE_SIGNING],
+        ProfileKind::CodeSigning | ProfileKind::CodeSigningForge => {
+            &[ExtendedKeyUsage::CODE_SIGNING]
+        }
+        ProfileKind::CiClient => &[ExtendedKeyUsage::CLIENT_AUTH],
         ProfileKind::OcspResponder => &[ExtendedKeyUsage::OCSP_SIGNING],
         ProfileKind::TimeStamping => &[ExtendedKeyUsage::TIME_STAMPING],
         ProfileKind::SubCa | ProfileKind::RootCa => &[],
@@ -298,6 +350,11 @@ fn check_purposes(
         !stamps || (purposes.len() == 1 && critical),
         KEY,
         "must hold time-stamping alone, and critical (RFC 3161, 2.3)",
+    )?;
+    require(
+        !kind.carries_forge_claims() || purposes.len() == 1,
+        KEY,
+        "must hold one purpose alone where a forge's claims are carried",
     )?;
     require(
         kind != ProfileKind::OcspResponder || purposes.len() == 1,

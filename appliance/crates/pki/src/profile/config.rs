@@ -26,6 +26,10 @@ pub enum ProfileKind {
     Service,
     /// Signers of code.
     CodeSigning,
+    /// Builds of a forge as clients of the mesh, for minutes, after the forge's token.
+    CiClient,
+    /// Keys of ours that sign code for such a build, for minutes.
+    CodeSigningForge,
     /// Delegated OCSP responders (RFC 6960, 4.2.2.2).
     OcspResponder,
     /// Time-stamping authorities (RFC 3161, 2.3).
@@ -39,17 +43,19 @@ pub enum ProfileKind {
 /// A text that names no kind of profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no such kind of profile: tls-server, tls-client, service, code-signing, ocsp-responder, time-stamping, sub-ca or root-ca"
+    "no such kind of profile: tls-server, tls-client, service, code-signing, ci-client, code-signing-forge, ocsp-responder, time-stamping, sub-ca or root-ca"
 )]
 pub struct UnknownKind;
 
 impl ProfileKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::TlsServer,
         Self::TlsClient,
         Self::Service,
         Self::CodeSigning,
+        Self::CiClient,
+        Self::CodeSigningForge,
         Self::OcspResponder,
         Self::TimeStamping,
         Self::SubCa,
@@ -64,6 +70,8 @@ impl ProfileKind {
             Self::TlsClient => "tls-client",
             Self::Service => "service",
             Self::CodeSigning => "code-signing",
+            Self::CiClient => "ci-client",
+            Self::CodeSigningForge => "code-signing-forge",
             Self::OcspResponder => "ocsp-responder",
             Self::TimeStamping => "time-stamping",
             Self::SubCa => "sub-ca",
@@ -80,7 +88,23 @@ impl ProfileKind {
     /// Tells whether peers match the certificate by its names (RFC 9525).
     #[must_use]
     pub const fn is_tls(self) -> bool {
-        matches!(self, Self::TlsServer | Self::TlsClient | Self::Service)
+        matches!(
+            self,
+            Self::TlsServer | Self::TlsClient | Self::Service | Self::CiClient
+        )
+    }
+
+    /// Tells whether certificates of this kind say what a forge said of a build, and
+    /// so live for minutes: nothing else ever carries that.
+    #[must_use]
+    pub const fn carries_forge_claims(self) -> bool {
+        matches!(self, Self::CiClient | Self::CodeSigningForge)
+    }
+
+    /// Tells whether certificates of this kind sign code.
+    #[must_use]
+    pub const fn signs_code(self) -> bool {
+        matches!(self, Self::CodeSigning | Self::CodeSigningForge)
     }
 }
 
@@ -186,6 +210,10 @@ pub struct ProfileConfig {
     pub ocsp_no_check: Option<bool>,
     /// OCSP must-staple.
     pub must_staple: Option<MustStaple>,
+    /// Embeds a signed certificate timestamp of the CA's own log key (RFC 6962); by
+    /// default where the kind signs code and `[ca.ct]` is enabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embed_sct: Option<bool>,
 }
 
 /// Rules for subject alternative names.

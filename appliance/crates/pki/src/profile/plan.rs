@@ -10,11 +10,13 @@ use super::usage::{ExtendedKeyUsage, KeyUsages};
 use super::{Policy, Profile};
 use crate::csr::{self, CheckedCsr};
 use crate::encode;
+use crate::forge::ForgeClaims;
 use crate::issuer::IssuerFacts;
 use crate::name::{Attribute, AttributeType, DistinguishedName, InvalidName};
 use crate::name_constraints::NameConstraints;
 use crate::names::{AlternativeName, DnsName, UriName};
 use crate::public_key::{KeyIdentifier, KeyType, PublicKey};
+use crate::sct::SctList;
 use crate::tlv;
 
 /// What one certificate is to be made from.
@@ -40,6 +42,34 @@ pub struct PlanRequest<'a> {
     pub asks_for_ca: bool,
     /// The request asks for OCSP must-staple.
     pub asks_for_must_staple: bool,
+    /// What a forge said of a build, by whoever verified that: never from a request.
+    pub forge: Option<&'a ForgeClaims>,
+    /// Signed certificate timestamps (RFC 6962).
+    pub timestamps: Timestamps<'a>,
+}
+
+/// How a plan goes about signed certificate timestamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Timestamps<'a> {
+    /// Without any.
+    #[default]
+    None,
+    /// As a log sees it before (RFC 6962, 3.2): the same certificate without them. Its
+    /// encoding is for the log's key alone and is never signed by an authority.
+    Awaited,
+    /// With these.
+    Embedded(&'a SctList),
+}
+
+/// How a planned certificate went about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Timestamped {
+    /// Without any.
+    No,
+    /// For the log.
+    Awaited,
+    /// With these.
+    Embedded(SctList),
 }
 
 impl<'a> PlanRequest<'a> {
@@ -73,6 +103,8 @@ impl<'a> PlanRequest<'a> {
             crl_shard: None,
             asks_for_ca: false,
             asks_for_must_staple: false,
+            forge: None,
+            timestamps: Timestamps::None,
         }
     }
 }
@@ -161,6 +193,12 @@ pub enum ProfileRefusal {
     /// A granted identity that is no `spiffe://` URI.
     #[error("the identity is no spiffe:// URI")]
     IdentityNotSpiffe,
+    /// A forge's claims for a profile that carries none, or a profile that needs them.
+    #[error("this profile {}", if *.wanted { "is for builds whose forge's token was verified, and no claims of one came with the request" } else { "never carries a forge's claims" })]
+    ForgeClaims {
+        /// Whether the profile wants them.
+        wanted: bool,
+    },
     /// A leaf profile asked for a CA certificate.
     #[error("the request asks to be a CA (basicConstraints), which this profile never is")]
     AsksToBeCa,
@@ -258,6 +296,10 @@ pub(crate) struct Fields<'a> {
     pub(crate) ocsp_no_check: bool,
     /// TLS feature status_request.
     pub(crate) must_staple: bool,
+    /// What a forge said of a build.
+    pub(crate) forge: Option<&'a ForgeClaims>,
+    /// Signed certificate timestamps.
+    pub(crate) scts: Option<&'a SctList>,
 }
 
 /// A certificate planned and encoded, waiting for its lint.
@@ -273,6 +315,10 @@ pub struct PlannedCertificate {
     pub(crate) crl: Option<String>,
     /// Whether OCSP must-staple was asked for.
     pub(crate) asks_for_must_staple: bool,
+    /// What a forge said of the build, if that belongs in.
+    pub(crate) forge: Option<ForgeClaims>,
+    /// Signed certificate timestamps.
+    pub(crate) timestamped: Timestamped,
 }
 
 impl PlannedCertificate {
@@ -315,6 +361,10 @@ impl Profile {
             (Some(identity), true) => names.push(AlternativeName::Uri(identity.clone())),
             (None, false) => {}
             (_, wanted) => return Err(ProfileRefusal::Identity { wanted }),
+        }
+        let claims = self.forge_claims(request)?;
+        if self.kind == super::ProfileKind::CodeSigningForge {
+            names.extend(claims.map(|claims| AlternativeName::Uri(claims.build_signer().clone())));
         }
         if subject.is_empty() && names.is_empty() {
             return Err(ProfileRefusal::Nameless);
@@ -361,6 +411,11 @@ impl Profile {
             crl,
             ocsp_no_check: self.ocsp_no_check,
             must_staple: self.staples(request.asks_for_must_staple),
+            forge: claims,
+            scts: match request.timestamps {
+                Timestamps::Embedded(scts) => Some(scts),
+                Timestamps::None | Timestamps::Awaited => None,
+            },
         };
         let tbs_der = encode::tbs(&fields);
         Ok(PlannedCertificate {
@@ -369,7 +424,36 @@ impl Profile {
             identity: request.identity.clone(),
             crl: fields.crl,
             asks_for_must_staple: request.asks_for_must_staple,
+            forge: claims.cloned(),
+            timestamped: match request.timestamps {
+                Timestamps::None => Timestamped::No,
+                Timestamps::Awaited => Timestamped::Awaited,
+                Timestamps::Embedded(scts) => Timestamped::Embedded(scts.clone()),
+            },
         })
+    }
+
+    /// Takes a forge's claims where the kind carries them, and only there.
+    fn forge_claims<'a>(
+        &self,
+        request: &PlanRequest<'a>,
+    ) -> Result<Option<&'a ForgeClaims>, ProfileRefusal> {
+        let wanted = self.kind.carries_forge_claims();
+        if request.forge.is_some() == wanted {
+            Ok(request.forge)
+        } else {
+            Err(ProfileRefusal::ForgeClaims { wanted })
+        }
+    }
+
+    /// Returns the longest validity that may be asked for. Where a forge's claims are
+    /// carried, the room for back-dating is no part of it.
+    fn longest_asked(&self) -> Duration {
+        if self.kind.carries_forge_claims() {
+            self.max_validity.saturating_sub(self.backdate)
+        } else {
+            self.max_validity
+        }
     }
 
     /// Tells whether must-staple goes into a certificate.
@@ -424,10 +508,11 @@ impl Profile {
         issuer: &IssuerFacts,
     ) -> Result<(Timestamp, Timestamp), ProfileRefusal> {
         let validity = request.validity.unwrap_or(self.validity);
-        if validity > self.max_validity || validity < Duration::from_secs(60) {
+        let longest = self.longest_asked();
+        if validity > longest || validity < Duration::from_secs(60) {
             return Err(ProfileRefusal::Validity {
                 asked_s: validity.as_secs(),
-                max_s: self.max_validity.as_secs(),
+                max_s: longest.as_secs(),
             });
         }
         let now =

@@ -203,6 +203,11 @@ impl SubjectRules {
         })
     }
 
+    /// Tells whether every subject is empty.
+    pub(super) fn is_always_empty(&self) -> bool {
+        self.keep.is_empty() && self.require.is_empty() && self.fixed.is_empty()
+    }
+
     /// Tells whether every subject has this attribute.
     pub(super) fn always_has(&self, kind: AttributeType) -> bool {
         self.require.contains(&kind) || self.fixed.iter().any(|fixed| fixed.kind() == kind)

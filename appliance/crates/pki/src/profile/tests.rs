@@ -1,3 +1,5 @@
+mod forge;
+
 use std::time::Duration;
 
 use model::{ProfileName, Timestamp};

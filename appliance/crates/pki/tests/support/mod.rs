@@ -17,11 +17,13 @@ use aws_lc_rs::signature::{self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair, R
 use model::{NodePrefix, ProfileName, SerialNumber, Timestamp};
 use pki::algorithm::{HashAlgorithm, SignatureAlgorithm};
 use pki::certificate::Certificate;
+use pki::forge::{ForgeClaim, ForgeClaims};
 use pki::issuer::{IssuerFacts, IssuerUrls};
-use pki::lint::{LintedTbs, lint};
+use pki::lint::{LintedTbs, lint, lint_precertificate, lint_timestamped};
 use pki::name::DistinguishedName;
-use pki::profile::{PlanRequest, Profile, ProfileConfig, ProfileKind};
+use pki::profile::{PlanRequest, Profile, ProfileConfig, ProfileKind, Timestamps};
 use pki::public_key::PublicKey;
+use pki::sct::{self, Sct, SctList};
 
 /// Returns the time of this run, in whole seconds, the same for all of it: tools
 /// that cannot be told another time judge what is issued.
@@ -223,6 +225,45 @@ pub struct Authority {
     pub facts: IssuerFacts,
 }
 
+/// What a forge said of a build.
+pub fn forge_claims() -> ForgeClaims {
+    use ForgeClaim as Claim;
+    let workflow = "https://forge.example/acme/app/.forge/workflows/release.yml@refs/tags/v1.2";
+    let claims = [
+        (Claim::Issuer, "https://token.forge.example"),
+        (Claim::BuildSignerUri, workflow),
+        (
+            Claim::BuildSignerDigest,
+            "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+        ),
+        (Claim::RunnerEnvironment, "forge-hosted"),
+        (Claim::SourceRepositoryUri, "https://forge.example/acme/app"),
+        (
+            Claim::SourceRepositoryDigest,
+            "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+        ),
+        (Claim::SourceRepositoryRef, "refs/tags/v1.2"),
+        (Claim::SourceRepositoryIdentifier, "1001"),
+        (
+            Claim::SourceRepositoryOwnerUri,
+            "https://forge.example/acme",
+        ),
+        (Claim::SourceRepositoryOwnerIdentifier, "77"),
+        (Claim::BuildConfigUri, workflow),
+        (
+            Claim::BuildConfigDigest,
+            "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+        ),
+        (Claim::BuildTrigger, "push"),
+        (
+            Claim::RunInvocationUri,
+            "https://forge.example/acme/app/actions/runs/5/attempts/1",
+        ),
+        (Claim::SourceRepositoryVisibility, "private"),
+    ];
+    ForgeClaims::new(claims.map(|(claim, value)| (claim, value.to_owned()))).unwrap()
+}
+
 /// Where test authorities publish.
 pub fn urls() -> IssuerUrls {
     IssuerUrls {
@@ -273,6 +314,34 @@ impl Authority {
     pub fn issue(&self, profile: &Profile, request: &PlanRequest<'_>) -> Certificate {
         let planned = profile.plan(request, &self.facts).unwrap();
         sign(lint(planned, profile, &self.facts).unwrap(), &self.key)
+    }
+}
+
+impl Authority {
+    /// Plans what a log sees, has the log sign a timestamp, plans again with it, lints,
+    /// signs and assembles.
+    pub fn issue_timestamped(
+        &self,
+        profile: &Profile,
+        request: &PlanRequest<'_>,
+        log: &TestKey,
+        timestamp_ms: u64,
+    ) -> Certificate {
+        let mut request = request.clone();
+        request.timestamps = Timestamps::Awaited;
+        let awaited = profile.plan(&request, &self.facts).unwrap();
+        let seen = lint_precertificate(awaited, profile, &self.facts).unwrap();
+        let scts = SctList::of(Sct {
+            log_id: sct::log_id(&log.public_key()),
+            timestamp_ms,
+            extensions: Vec::new(),
+            signature: log.sign(log.algorithm(), &seen.signed_octets(timestamp_ms)),
+        })
+        .unwrap();
+        request.timestamps = Timestamps::Embedded(&scts);
+        let planned = profile.plan(&request, &self.facts).unwrap();
+        let linted = lint_timestamped(planned, &seen, profile, &self.facts).unwrap();
+        sign(linted, &self.key)
     }
 }
 
