@@ -342,6 +342,7 @@ fn identity_request(
         csr_der,
         profile: Some(ProfileName::new("service").trying(tried)?),
         validity: Some(validity.parse().trying(tried)?),
+        forge: None,
         requester: Requester::Ca,
         request_id: RequestId::new("init").trying(tried)?,
         idempotency: None,

@@ -91,6 +91,7 @@ impl Operator {
             process::id()
         );
         let request = SignRequest {
+            forge: None,
             csr_der: order.csr_der,
             profile: order.profile,
             validity: order.validity,

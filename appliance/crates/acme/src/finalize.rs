@@ -469,6 +469,7 @@ fn sign_request(order: &Order, finalization: &Finalization) -> Result<SignReques
         None => None,
     };
     Ok(SignRequest {
+        forge: None,
         csr_der: finalization.csr_der.clone(),
         profile: order.profile.clone(),
         validity,

@@ -2,6 +2,7 @@
 
 mod ceremony;
 mod crl;
+mod ct;
 mod ocsp;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub use crl::{
     CrlConfig, CrlConfigError, DistributionConfig, InvalidChoice, KeepExpired, OnRevocation,
 };
 
+pub(crate) use ct::CheckedCtConfig;
+pub use ct::CtConfig;
 pub use ocsp::{BatchSize, ByTokenSpeed, KeepReady, NeverIssued, NonceRule, OcspConfig, ReadyHash};
 pub(crate) use ocsp::{CheckedOcspConfig, MAX_BATCH};
 
@@ -66,6 +69,8 @@ pub struct CaConfig {
     pub crl: CrlConfig,
     /// The OCSP responder.
     pub ocsp: OcspConfig,
+    /// Timestamps in certificates.
+    pub ct: CtConfig,
     /// The distribution listener.
     pub distribution: DistributionConfig,
     /// How the OCSP response is kept fresh that the CA API staples.
@@ -98,6 +103,7 @@ impl Default for CaConfig {
             issuance: IssuanceConfig::default(),
             crl: CrlConfig::default(),
             ocsp: OcspConfig::default(),
+            ct: CtConfig::default(),
             distribution: DistributionConfig::default(),
             stapling: StaplingConfig::default(),
             profiles: BTreeMap::new(),
@@ -231,6 +237,32 @@ pub enum ConfigError {
         /// The profile's name.
         profile: ProfileName,
     },
+    /// A role granted a profile that carries a forge's claims.
+    #[error(
+        "`roles.\"{role}\".profiles`: {profile} carries a forge's claims, for which service:signing alone vouches"
+    )]
+    GrantedForge {
+        /// The role.
+        role: Role,
+        /// The profile's name.
+        profile: ProfileName,
+    },
+    /// A role that may have identities certified by a profile that is not for that.
+    #[error(
+        "`roles.\"{role}\".certifies`: service:signing alone may have identities certified so, of role signer, by profiles of kind ci-client; not {profile}"
+    )]
+    Certifies {
+        /// The role.
+        role: Role,
+        /// The profile's name.
+        profile: ProfileName,
+    },
+    /// A profile that wants timestamps where there are none.
+    #[error("`profiles.{profile}.embed_sct` wants `ct.enabled = true`")]
+    NoLogKey {
+        /// The profile's name.
+        profile: ProfileName,
+    },
     /// An authority that cannot be.
     #[error("`ceremony.{authority}.{key}`: {problem}")]
     Authority {
@@ -285,6 +317,8 @@ pub struct CheckedCaConfig {
     pub(crate) crl: CheckedCrlConfig,
     /// The OCSP responder.
     pub(crate) ocsp: CheckedOcspConfig,
+    /// Timestamps in certificates, where there are any.
+    pub(crate) ct: Option<CheckedCtConfig>,
     /// Address and limits of the distribution listener.
     pub(crate) distribution: ListenerConfig,
     /// How the stapled OCSP response is kept fresh.
@@ -375,6 +409,7 @@ impl CaConfig {
                 ..self.crl.check().map_err(ConfigError::Crl)?
             },
             ocsp: self.ocsp.check()?,
+            ct: self.ct.check(),
             distribution: self
                 .distribution
                 .check()
@@ -408,6 +443,11 @@ impl CaConfig {
                     issuing: ceremony.issuing.id.clone(),
                 });
             }
+            if written.embed_sct == Some(true) && !self.ct.enabled {
+                return Err(ConfigError::NoLogKey {
+                    profile: name.clone(),
+                });
+            }
             profiles.insert(name.clone(), Arc::new(profile));
         }
         Ok(profiles)
@@ -418,11 +458,8 @@ impl CaConfig {
         &self,
         profiles: &BTreeMap<ProfileName, Arc<Profile>>,
     ) -> Result<Grants, ConfigError> {
-        let leafs = profiles
-            .values()
-            .filter(|profile| !profile.is_ca())
-            .map(|profile| profile.name().clone());
-        let grants = Grants::new(&self.roles, leafs);
+        let leafs = profiles.values().filter(|profile| !profile.is_ca());
+        let grants = Grants::new(&self.roles, leafs.map(Arc::as_ref));
         for (role, name) in grants.granted_profiles() {
             let profile = name.clone();
             match profiles.get(name) {
@@ -430,7 +467,25 @@ impl CaConfig {
                 Some(found) if found.kind() == ProfileKind::RootCa => {
                     return Err(ConfigError::GrantedRoot { role, profile });
                 }
+                Some(found)
+                    if found.kind().carries_forge_claims() && role != Role::ServiceSigning =>
+                {
+                    return Err(ConfigError::GrantedForge { role, profile });
+                }
                 Some(_) => {}
+            }
+        }
+        for (role, name, certified) in grants.certified_roles() {
+            let narrow = role == Role::ServiceSigning
+                && certified == Role::Signer
+                && profiles
+                    .get(name)
+                    .is_some_and(|profile| profile.kind() == ProfileKind::CiClient);
+            if !narrow {
+                return Err(ConfigError::Certifies {
+                    role,
+                    profile: name.clone(),
+                });
             }
         }
         Ok(grants)

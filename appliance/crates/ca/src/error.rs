@@ -77,6 +77,25 @@ pub enum Error {
         /// What is wrong with it.
         source: pki::certificate::CertificateError,
     },
+    /// The log key is of another kind than timestamps are signed by.
+    #[error(
+        "the key {key} that signs certificate timestamps is {found}, and must be p256; existing \
+         keys are never replaced: name another one in `ct.key`"
+    )]
+    LogKeyDiffers {
+        /// The key.
+        key: KeyId,
+        /// What is there.
+        found: KeyAlgorithm,
+    },
+    /// The log key's public key cannot be read.
+    #[error("the public key of {key}, which signs certificate timestamps, cannot be read")]
+    LogKeyUnreadable {
+        /// The key.
+        key: KeyId,
+        /// What is wrong with it.
+        source: pki::public_key::InvalidPublicKey,
+    },
     /// The file of blocked keys could not be read.
     #[error("could not read the blocked keys from {}; see `issuance.blocked_keys`", path.display())]
     ReadBlockedKeys {
@@ -214,6 +233,8 @@ impl Error {
             | Self::PublishedOther { .. }
             | Self::PublicKey { .. }
             | Self::ResponderKeyDiffers { .. }
+            | Self::LogKeyDiffers { .. }
+            | Self::LogKeyUnreadable { .. }
             | Self::NotAResponder { .. }
             | Self::Name(_)
             | Self::Mesh(_)

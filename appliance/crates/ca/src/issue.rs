@@ -3,7 +3,8 @@
 //! 1. May the peer's role use this profile, and have this identity certified?
 //! 2. Is there room, and can the clock be believed?
 //! 3. The request becomes a checked one: proof of possession, key, names, limits.
-//! 4. The profile plans the certificate under a fresh serial number.
+//! 4. The profile plans the certificate under a fresh serial number; where it is to carry
+//!    a timestamp, that is linted, brought to disk and signed in between (`ct`).
 //! 5. The lint reads the plan as encoded; only what comes out can be signed.
 //! 6. The intent is brought to disk. 7. The token signs. 8. The certificate is
 //!    assembled and compared. 9. It is brought to disk (`certify`).
@@ -14,19 +15,19 @@
 //! Long requests, and with them all large RSA keys, go to the blocking pool.
 
 mod opening;
+mod plan;
 mod request;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hsm_keystore::KeyStore;
-use model::{Clock, IssuerId, Timestamp};
+use model::{Clock, IssuerId, Role, Timestamp};
 use pki::csr::{CheckedCsr, CsrError};
 use pki::key_check::{KeyPolicy, WeakKey};
-use pki::lint::LintedTbs;
 use pki::names::UriName;
-use pki::profile::{Lifetime, PlanRequest, Profile, ProfileRefusal};
-use pki::{lint, pem};
+use pki::pem;
+use pki::profile::{Profile, ProfileRefusal};
 use prometheus_client::metrics::gauge::Gauge;
 use store::RevocationStore;
 use tokio::runtime::Handle;
@@ -35,6 +36,7 @@ use tracing::{info, warn};
 
 pub(crate) use opening::newest_act;
 use opening::{check_kept, key_policy, root_key};
+use plan::Basis;
 pub(crate) use request::fingerprint;
 pub use request::{IssueRequest, Issued, Requester};
 
@@ -43,12 +45,12 @@ use crate::certify::{Certified, Certifier, Signer, Timings};
 use crate::clock::ClockGuard;
 use crate::config::CheckedCaConfig;
 use crate::crl::{Cause, CrlError, Publisher, PublisherParts};
+use crate::ct::LogKey;
 use crate::error::Error;
 use crate::grants::Call;
 use crate::metrics::{CaMetrics, Step};
 use crate::publication::Publication;
 use crate::refusal::{Refusal, chain};
-use crate::revocations::shard_of;
 use crate::serial::SerialSource;
 use crate::settle::settle;
 
@@ -78,6 +80,8 @@ pub struct Ca {
     pub(crate) authorities: Authorities,
     /// The keystore of the issuing authority.
     pub(crate) keystore: Arc<dyn KeyStore>,
+    /// What signs certificate timestamps, where there are any.
+    pub(crate) log: Option<LogKey>,
     /// Records and signs.
     pub(crate) certifier: Certifier,
     /// Where everything is recorded.
@@ -139,10 +143,15 @@ impl Ca {
                 let serials = SerialSource::new(config.node, keystore.as_ref())?;
                 let key_policy = key_policy(&config)?;
                 let root_key = root_key(&config, keystore.as_ref(), &authorities);
-                Ok::<_, Error>((authorities, root_key, serials, key_policy))
+                let log = config
+                    .ct
+                    .as_ref()
+                    .map(|ct| LogKey::open(ct, keystore.as_ref()))
+                    .transpose()?;
+                Ok::<_, Error>((authorities, root_key, serials, key_policy, log))
             }
         };
-        let (authorities, root_key, serials, key_policy) =
+        let (authorities, root_key, serials, key_policy, log) =
             tokio::task::spawn_blocking(opening).await??;
         check_kept(&config, &authorities, &publication).await?;
         let newest = newest_act(store.as_ref()).await?;
@@ -187,6 +196,7 @@ impl Ca {
             },
             authorities,
             keystore,
+            log,
             serials,
             clock_guard,
             key_policy,
@@ -291,12 +301,14 @@ impl Ca {
 
         let mut attempt = 1;
         loop {
-            // 4 and 5: plan and lint.
-            let planned_at = Instant::now();
-            let linted = self.plan(&csr, &profile, identity.clone(), request)?;
-            self.certifier
-                .metrics
-                .step(Step::Plan, planned_at.elapsed());
+            // 4 and 5: plan and lint; in between, the log's timestamp.
+            let basis = Basis {
+                csr: &csr,
+                profile: &profile,
+                identity: identity.clone(),
+                request,
+            };
+            let linted = self.plan(basis).await?;
 
             // 6 to 9: intent, signature, certificate.
             let issuing = &self.authorities.issuing;
@@ -393,6 +405,12 @@ impl Ca {
                     profile: name.clone(),
                 })
             }
+            // Whoever verifies forges' tokens vouches for what they say, and no one else.
+            Requester::Peer(peer)
+                if request.forge.is_some() && peer.role != Role::ServiceSigning =>
+            {
+                Err(Refusal::ForgeForbidden { peer: peer.clone() })
+            }
             Requester::Peer(_) | Requester::Ca => Ok(Arc::clone(profile)),
         }
     }
@@ -414,9 +432,9 @@ impl Ca {
         };
         let identity = match (&request.requester, wanted) {
             (Requester::Ca, wanted) => wanted,
-            (Requester::Peer(peer), None) => self.config.grants.own_identity(peer),
+            (Requester::Peer(peer), None) => self.config.grants.own_identity(peer, profile),
             (Requester::Peer(peer), Some(wanted)) => {
-                if !self.config.grants.allows_identity(peer, &wanted) {
+                if !self.config.grants.allows_identity(peer, profile, &wanted) {
                     return Err(Refusal::IdentityForbidden {
                         peer: peer.clone(),
                         wanted,
@@ -440,32 +458,6 @@ impl Ca {
         let (csr_der, policy) = (csr_der.to_vec(), self.key_policy.clone());
         let check = move || CheckedCsr::parse(&csr_der, &limits, &policy);
         Ok(tokio::task::spawn_blocking(check).await??)
-    }
-
-    /// Plans the certificate and has the plan linted.
-    fn plan(
-        &self,
-        csr: &CheckedCsr,
-        profile: &Profile,
-        identity: Option<UriName>,
-        request: &IssueRequest,
-    ) -> Result<LintedTbs, Refusal> {
-        let serial = self.serials.draw().map_err(|_| Refusal::NoRandomness)?;
-        let shards = self.config.crl.shards;
-        let plan = PlanRequest {
-            crl_shard: (shards > 0).then(|| shard_of(&serial, shards)),
-            identity,
-            validity: request.validity.map(Lifetime::duration),
-            ..PlanRequest::from_csr(csr, serial, self.certifier.clock.now())
-        };
-        let facts = &self.authorities.issuing.facts;
-        let planned = profile
-            .plan(&plan, facts)
-            .map_err(|source| Refusal::Profile {
-                profile: profile.name().clone(),
-                source,
-            })?;
-        Ok(lint::lint(planned, profile, facts)?)
     }
 
     /// Writes the one log line of an issued certificate.

@@ -19,6 +19,7 @@ mod clock;
 mod completing;
 mod config;
 mod crl;
+mod ct;
 mod distribution;
 mod error;
 mod grants;
@@ -44,8 +45,9 @@ pub use authority::{Authorities, Authority};
 pub use clock::ImplausibleClock;
 pub use config::{
     AuthorityConfig, BatchSize, ByTokenSpeed, CaConfig, CeremonyConfig, CheckedCaConfig,
-    ConfigError, CrlConfig, CrlConfigError, DistributionConfig, InvalidChoice, IssuanceConfig,
-    KeepExpired, KeepReady, NeverIssued, NonceRule, OcspConfig, OnRevocation, ReadyHash,
+    ConfigError, CrlConfig, CrlConfigError, CtConfig, DistributionConfig, InvalidChoice,
+    IssuanceConfig, KeepExpired, KeepReady, NeverIssued, NonceRule, OcspConfig, OnRevocation,
+    ReadyHash,
 };
 pub use crl::{CrlError, RootCrl};
 pub use distribution::DistributionService;

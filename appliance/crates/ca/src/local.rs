@@ -142,6 +142,7 @@ impl CaClient for LocalClient {
                 profile: request.profile,
                 validity,
                 identity: request.identity,
+                forge: request.forge,
                 requester: Requester::Ca,
                 request_id,
                 idempotency: Some(request.idempotency),

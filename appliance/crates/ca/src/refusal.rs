@@ -6,6 +6,7 @@ use model::{Identity, ProfileName, SerialNumber};
 use pki::csr::CsrError;
 use pki::lint::{AssembleError, LintFindings};
 use pki::profile::{InvalidLifetime, ProfileRefusal};
+use pki::sct::SctError;
 
 use crate::clock::ImplausibleClock;
 use crate::grants::Call;
@@ -38,6 +39,15 @@ pub enum Refusal {
         peer: Identity,
         /// For which identity.
         wanted: Identity,
+    },
+
+    /// The peer's role may not say what a forge said.
+    #[error(
+        "{peer} may not vouch for a forge's claims; the signing service does, which verifies tokens"
+    )]
+    ForgeForbidden {
+        /// Who asked.
+        peer: Identity,
     },
 
     // What was asked.
@@ -89,6 +99,9 @@ pub enum Refusal {
     /// The token did not sign.
     #[error("the token did not sign")]
     KeyStore(#[from] hsm_keystore::Error),
+    /// What the token gave is no certificate timestamp.
+    #[error(transparent)]
+    Timestamp(#[from] SctError),
     /// What the token gave is no signature over what was linted.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
@@ -125,12 +138,14 @@ impl Refusal {
             | Self::RoleForbidden { .. }
             | Self::ProfileForbidden { .. }
             | Self::IdentityForbidden { .. }
+            | Self::ForgeForbidden { .. }
             | Self::ProfileUnknown { .. }
             | Self::Csr(_)
             | Self::Validity(_)
             | Self::Profile { .. }
             | Self::Lint(_)
             | Self::Assemble(_)
+            | Self::Timestamp(_)
             | Self::NoRandomness
             | Self::Check(_) => None,
         }
@@ -146,11 +161,13 @@ impl Refusal {
             | Self::Store(_)
             | Self::KeyStore(_)
             | Self::Assemble(_)
+            | Self::Timestamp(_)
             | Self::NoRandomness
             | Self::Check(_) => true,
             Self::RoleForbidden { .. }
             | Self::ProfileForbidden { .. }
             | Self::IdentityForbidden { .. }
+            | Self::ForgeForbidden { .. }
             | Self::ProfileUnknown { .. }
             | Self::Csr(_)
             | Self::Validity(_)

@@ -174,6 +174,10 @@ impl Ca {
             settled_intents: self.settled,
             crls: self.publication.crl_list().crls,
             runway: self.publication.runway().to_wire(),
+            ct: self
+                .log
+                .as_ref()
+                .map(|log| log.status(self.authorities.issuing.certificate.not_before())),
         }
     }
 
@@ -266,6 +270,8 @@ const fn describe(kind: ProfileKind) -> &'static str {
         ProfileKind::TlsClient => "TLS clients",
         ProfileKind::Service => "services and people of this installation, each with one identity",
         ProfileKind::CodeSigning => "signers of code",
+        ProfileKind::CiClient => "a forge's builds as clients, after its token, for minutes",
+        ProfileKind::CodeSigningForge => "keys that sign code for a forge's build, for minutes",
         ProfileKind::OcspResponder => "delegated OCSP responders",
         ProfileKind::TimeStamping => "time-stamping authorities",
         ProfileKind::SubCa => "subordinate CAs",

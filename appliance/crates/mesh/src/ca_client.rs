@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{IdempotencyKey, Identity, ProfileName, RequestId, SerialNumber};
+use pki::forge::ForgeClaims;
 
 use crate::problem::ProblemType;
 use crate::wire::{
@@ -111,6 +112,9 @@ pub struct SignRequest {
     pub validity: Option<String>,
     /// The identity to certify, for those who may grant it.
     pub identity: Option<Identity>,
+    /// What a forge said of a build, its token verified: for the signing service alone,
+    /// and for profiles that carry it alone.
+    pub forge: Option<ForgeClaims>,
     /// Makes a repeated request the same request.
     pub idempotency: IdempotencyKey,
     /// The request that this one is made for.

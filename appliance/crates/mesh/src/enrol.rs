@@ -183,6 +183,7 @@ impl Enrolment {
             profile: Some(self.profile.clone()),
             validity: self.validity.clone(),
             identity: Some(self.identity.clone()),
+            forge: None,
             idempotency: fresh_key(),
             request_id: None::<RequestId>,
         };

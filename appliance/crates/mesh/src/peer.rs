@@ -10,7 +10,9 @@ use actix_web::{FromRequest, HttpRequest};
 use der::Decode;
 use jiff::Timestamp;
 use model::{Identity, InvalidIdentity, SerialNumber, TrustDomain};
+use pki::forge::{ForgeClaim, ForgeClaims};
 use x509_cert::Certificate;
+use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::time::Time;
@@ -71,6 +73,8 @@ pub struct PeerCertificate {
     dns: Vec<String>,
     /// The IP addresses of its subject alternative name, in network order.
     ips: Vec<Vec<u8>>,
+    /// What a forge said of the build that holds it.
+    forge: Option<ForgeClaims>,
 }
 
 /// Why a certificate cannot tell who the peer is.
@@ -129,7 +133,15 @@ impl PeerCertificate {
             uris,
             dns,
             ips,
+            forge: forge_claims(tbs.extensions().map_or(&[][..], |list| list.as_slice()))?,
         })
+    }
+
+    /// Returns what a forge said of the build that holds it; none for certificates that
+    /// were issued otherwise than for a forge's token.
+    #[must_use]
+    pub fn forge_claims(&self) -> Option<&ForgeClaims> {
+        self.forge.as_ref()
     }
 
     /// Tells whether it certifies every DNS name and address of `content`.
@@ -168,8 +180,26 @@ impl PeerCertificate {
             uris: Vec::new(),
             dns: Vec::new(),
             ips: Vec::new(),
+            forge: None,
         }
     }
+}
+
+/// Reads Fulcio's extensions; some that are not whole are refused, not passed over.
+fn forge_claims(extensions: &[Extension]) -> Result<Option<ForgeClaims>, Unidentified> {
+    let mut claims = Vec::new();
+    for extension in extensions {
+        if let Some(claim) = ForgeClaim::from_oid(&extension.extn_id) {
+            let text = String::from_der(extension.extn_value.as_bytes());
+            claims.push((claim, text.map_err(|_| Unidentified::Malformed)?));
+        }
+    }
+    if claims.is_empty() {
+        return Ok(None);
+    }
+    ForgeClaims::new(claims)
+        .map(Some)
+        .map_err(|_| Unidentified::Malformed)
 }
 
 /// Reads a certificate's time.

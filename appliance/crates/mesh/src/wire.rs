@@ -7,6 +7,7 @@ mod revocation;
 
 use jiff::Timestamp;
 use model::{Identity, IssuerId, ProfileName, RequestId, RevocationReason, SerialNumber};
+use pki::forge::ForgeClaims;
 use serde::{Deserialize, Serialize};
 
 pub use revocation::{
@@ -21,6 +22,9 @@ pub const PKCS10: &str = "application/pkcs10";
 
 /// Media type of a certificate request in PEM.
 pub const PEM_FILE: &str = "application/x-pem-file";
+
+/// Media type of a certificate request with what its sender vouches for: [`SignBody`].
+pub const SIGN_REQUEST: &str = "application/vnd.chancery.sign-request+json";
 
 /// Media type of a certificate chain in PEM, leaf first (RFC 8555, 9.1).
 pub const PEM_CHAIN: &str = "application/pem-certificate-chain";
@@ -46,6 +50,17 @@ pub struct SignQuery {
     /// for those who may grant one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+}
+
+/// The body of `POST /sign` where its sender vouches for more than the request says:
+/// for the signing service alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignBody {
+    /// The certificate request: PKCS#10, DER, in base64.
+    pub csr: String,
+    /// What a forge said of the build, its token verified.
+    pub forge: ForgeClaims,
 }
 
 /// Whether a certificate counts now.
@@ -256,6 +271,20 @@ pub struct CaStatus {
     /// How long what is published counts, if nothing can be signed from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runway: Option<RunwayStatus>,
+    /// The log key by which certificates are timestamped, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ct: Option<CtStatus>,
+}
+
+/// The CA's own log key (RFC 6962), as those who verify certificates need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CtStatus {
+    /// SHA-256 of the public key, lower-case hexadecimal: the log's name.
+    pub log_id: String,
+    /// The public key: SubjectPublicKeyInfo, DER, in base64.
+    pub public_key: String,
+    /// Since when its timestamps count: the beginning of the issuing authority.
+    pub since: Timestamp,
 }
 
 /// How long everything that a CA published counts.

@@ -26,7 +26,8 @@ pub use certificates::{
     AbandonReason, BlockedKey, CertificateFilter, CertificateRecord, CertificateState,
     CertificateStore, Certificates, CrlRecord, CrlScope, Cursor, ForeignRevocation, Idempotency,
     Intent, IntentOutcome, IssuedFrom, IssuedSerial, LastCrls, MAX_BATCH, OpenIntent, Page,
-    Revocation, RevocationRecord, RevocationStep, RevocationStore, Revoked, StateFilter, rebuild,
+    Revocation, RevocationRecord, RevocationStep, RevocationStore, Revoked, StateFilter,
+    TimestampRecord, rebuild,
 };
 pub use config::StoreConfig;
 pub use error::{Error, Fault, Health, IndexFault};

@@ -85,6 +85,26 @@ fn what_cannot_work_is_refused_by_its_key() {
             "[ceremony.root]\npath_length = 0",
             "`ceremony.root.path_length`",
         ),
+        (
+            "[profiles.tls-server]\nembed_sct = true",
+            "`profiles.tls-server.embed_sct`",
+        ),
+        (
+            "[roles.operator]\nprofiles = ['ci-client']",
+            "`roles.\"operator\".profiles`",
+        ),
+        (
+            "[roles.operator.certifies]\nci-client = ['signer']",
+            "`roles.\"operator\".certifies`",
+        ),
+        (
+            "[roles.'service:signing'.certifies]\nci-client = ['operator']",
+            "`roles.\"service:signing\".certifies`",
+        ),
+        (
+            "[roles.'service:signing'.certifies]\nservice = ['signer']",
+            "`roles.\"service:signing\".certifies`",
+        ),
         ("[ceremony.root]\nid = 'issuing'", "`id`"),
         ("[ceremony.root]\nkey = 'ca-issuing'", "`key`"),
     ] {

@@ -11,7 +11,9 @@ use crate::refusal::{Refusal, chain};
 /// Finds the kind of problem that a refusal is.
 pub(crate) fn problem_type(refusal: &Refusal) -> ProblemType {
     match refusal {
-        Refusal::RoleForbidden { .. } => ProblemType::RoleForbidden,
+        Refusal::RoleForbidden { .. } | Refusal::ForgeForbidden { .. } => {
+            ProblemType::RoleForbidden
+        }
         Refusal::ProfileForbidden { .. } => ProblemType::ProfileForbidden,
         Refusal::IdentityForbidden { .. } => ProblemType::IdentityForbidden,
         Refusal::ProfileUnknown { .. } => ProblemType::ProfileUnknown,
@@ -24,7 +26,10 @@ pub(crate) fn problem_type(refusal: &Refusal) -> ProblemType {
         Refusal::Clock(_) => ProblemType::ClockImplausible,
         Refusal::Store(error) => store_problem(error),
         Refusal::KeyStore(error) => keystore_problem(error),
-        Refusal::Assemble(_) | Refusal::NoRandomness | Refusal::Check(_) => ProblemType::Internal,
+        Refusal::Assemble(_)
+        | Refusal::Timestamp(_)
+        | Refusal::NoRandomness
+        | Refusal::Check(_) => ProblemType::Internal,
     }
 }
 
@@ -64,12 +69,16 @@ fn profile_problem(refusal: &ProfileRefusal) -> ProblemType {
         ProfileRefusal::Identity { .. } | ProfileRefusal::IdentityNotSpiffe => {
             ProblemType::IdentityForbidden
         }
-        ProfileRefusal::AsksToBeCa => ProblemType::CsrForbidden,
+        ProfileRefusal::AsksToBeCa | ProfileRefusal::ForgeClaims { wanted: false } => {
+            ProblemType::CsrForbidden
+        }
         ProfileRefusal::Validity { .. }
         | ProfileRefusal::BeyondIssuer { .. }
         | ProfileRefusal::Time => ProblemType::ValidityForbidden,
         ProfileRefusal::IssuerNotValid { .. } => ProblemType::NotReady,
-        ProfileRefusal::PathLength | ProfileRefusal::SelfSigned => ProblemType::ProfileForbidden,
+        ProfileRefusal::PathLength
+        | ProfileRefusal::SelfSigned
+        | ProfileRefusal::ForgeClaims { wanted: true } => ProblemType::ProfileForbidden,
     }
 }
 
@@ -103,7 +112,10 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
     let detail = match &refusal {
         Refusal::Store(error) if refusal.is_ours() => store_sentence(error).to_owned(),
         Refusal::KeyStore(error) => keystore_sentence(error).to_owned(),
-        Refusal::Assemble(_) | Refusal::NoRandomness | Refusal::Check(_) => {
+        Refusal::Assemble(_)
+        | Refusal::Timestamp(_)
+        | Refusal::NoRandomness
+        | Refusal::Check(_) => {
             "the certificate could not be made; the service's log has the cause under this \
              request id"
                 .to_owned()

@@ -3,9 +3,12 @@
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Bytes, Data, Query};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
-use mesh::wire::{self, SignQuery};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use mesh::wire::{self, SignBody, SignQuery};
 use mesh::{Body, Peer, Problem, ProblemType, RequestContext};
 use model::{IdempotencyKey, Identity};
+use pki::forge::ForgeClaims;
 use pki::pem;
 
 use super::problem;
@@ -17,9 +20,9 @@ use crate::refusal::Refusal;
 /// Tells that the answer is that of the first request with this key.
 const REPLAYED: &str = "idempotency-replayed";
 
-/// The media types of requests. Either may bring PEM or DER: the first octet
-/// tells which it is.
-const ACCEPTED: [&str; 2] = [wire::PKCS10, wire::PEM_FILE];
+/// The media types of requests. The first two may bring PEM or DER: the first octet
+/// tells which it is. The third is for who vouches for more than the request says.
+const ACCEPTED: [&str; 3] = [wire::PKCS10, wire::PEM_FILE, wire::SIGN_REQUEST];
 
 /// Issues a certificate.
 ///
@@ -36,7 +39,7 @@ pub(super) async fn sign(
 ) -> Result<HttpResponse, Problem> {
     // Before the body is read: who may not call is not listened to.
     super::authorize(&ca, &peer, Call::Sign).map_err(Problem::closing)?;
-    check_media_type(&request)?;
+    let media_type = check_media_type(&request)?;
     let query = read_query(&request)?;
     let idempotency = read_idempotency_key(&request)?;
     let Body(body) = Body::from_request(&request, &mut payload.into_inner()).await?;
@@ -47,8 +50,14 @@ pub(super) async fn sign(
         .map(str::parse)
         .transpose()
         .map_err(|error| problem(Refusal::Validity(error)))?;
+    let (csr_der, forge) = if media_type == wire::SIGN_REQUEST {
+        read_sign_body(&body)?
+    } else {
+        (read_csr(&body)?, None)
+    };
     let issue = IssueRequest {
-        csr_der: read_csr(&body)?,
+        csr_der,
+        forge,
         profile: query.profile,
         validity,
         identity: query.identity.as_deref().map(read_identity).transpose()?,
@@ -72,29 +81,40 @@ pub(super) async fn sign(
 }
 
 /// Refuses bodies of other media types before they are read.
-fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
+fn check_media_type(request: &HttpRequest) -> Result<&'static str, Problem> {
     let given = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .map(str::trim);
-    if given.is_some_and(|given| {
+    let taken = given.and_then(|given| {
         ACCEPTED
-            .iter()
-            .any(|taken| given.eq_ignore_ascii_case(taken))
-    }) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        ProblemType::UnsupportedMediaType,
-        format!(
-            "this call takes a certificate request as {} (DER or PEM)",
-            ACCEPTED.join(" or ")
-        ),
-    )
-    .with("accepted", ACCEPTED.to_vec())
-    .closing())
+            .into_iter()
+            .find(|taken| given.eq_ignore_ascii_case(taken))
+    });
+    taken.ok_or_else(|| {
+        Problem::new(
+            ProblemType::UnsupportedMediaType,
+            format!(
+                "this call takes a certificate request as {} (DER or PEM)",
+                ACCEPTED.join(" or ")
+            ),
+        )
+        .with("accepted", ACCEPTED.to_vec())
+        .closing()
+    })
+}
+
+/// Reads a request with what its sender vouches for.
+fn read_sign_body(body: &Bytes) -> Result<(Vec<u8>, Option<ForgeClaims>), Problem> {
+    let malformed = |detail: String| Problem::new(ProblemType::MalformedRequest, detail);
+    let SignBody { csr, forge } = serde_json::from_slice(body)
+        .map_err(|error| malformed(format!("the body is no request with claims: {error}")))?;
+    let csr_der = BASE64
+        .decode(&csr)
+        .map_err(|_| malformed("`csr` is no base64 of a certificate request in DER".to_owned()))?;
+    Ok((csr_der, Some(forge)))
 }
 
 /// Reads the query.

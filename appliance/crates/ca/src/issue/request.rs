@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest;
 use model::{IdempotencyKey, Identity, ProfileName, RequestId, SerialNumber};
+use pki::forge::ForgeClaims;
 use pki::profile::Lifetime;
 use store::Idempotency;
 
@@ -28,6 +29,8 @@ pub struct IssueRequest {
     pub validity: Option<Lifetime>,
     /// The identity to certify; the peer's own where its role is granted that.
     pub identity: Option<Identity>,
+    /// What a forge said of a build, for profiles that carry it.
+    pub forge: Option<ForgeClaims>,
     /// Who asks.
     pub requester: Requester,
     /// The request by which it came.
@@ -84,12 +87,19 @@ impl IssueRequest {
     fn fingerprint(&self, profile: &ProfileName) -> [u8; 32] {
         let validity = self.validity.map(|validity| validity.duration().as_secs());
         let identity = self.identity.as_ref().map(ToString::to_string);
-        fingerprint(&[
+        let validity = validity.map_or([0; 8], u64::to_be_bytes);
+        let identity = identity.unwrap_or_default();
+        let mut parts: Vec<&[u8]> = vec![
             &self.csr_der,
             profile.as_str().as_bytes(),
-            &validity.map_or([0; 8], u64::to_be_bytes),
-            identity.unwrap_or_default().as_bytes(),
-        ])
+            &validity,
+            identity.as_bytes(),
+        ];
+        // Behind the others, so that requests without any hash as they always have.
+        for (claim, value) in self.forge.iter().flat_map(|claims| claims.iter()) {
+            parts.extend([claim.as_str().as_bytes(), value.as_bytes()]);
+        }
+        fingerprint(&parts)
     }
 }
 

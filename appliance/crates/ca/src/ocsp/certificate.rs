@@ -204,6 +204,7 @@ impl Responder {
             profile: Some(ProfileName::new(ProfileKind::OcspResponder.as_str())?),
             validity: None,
             identity: None,
+            forge: None,
             requester: Requester::Ca,
             request_id: RequestId::new(REQUEST_ID)?,
             idempotency: None,

@@ -14,7 +14,7 @@ use store::{
     AbandonReason, BlockedKey, CertificateFilter, CertificateRecord, CertificateStore, CrlRecord,
     CrlScope, Cursor, Error as StoreError, ForeignRevocation, Intent, IntentOutcome, IssuedFrom,
     IssuedSerial, LastCrls, OpenIntent, Page, Revocation, RevocationRecord, RevocationStore,
-    Revoked, Status,
+    Revoked, Status, TimestampRecord,
 };
 use tokio::sync::Semaphore;
 
@@ -194,6 +194,8 @@ pub(super) enum Act {
     BlockKey,
     /// `record_crl`.
     RecordCrl,
+    /// `record_timestamp`.
+    Timestamp,
 }
 
 /// What an act does.
@@ -294,6 +296,13 @@ impl CertificateStore for FaultyStore {
     ) -> Result<(), StoreError> {
         let is_mute = self.before(Act::Abandon).await?;
         let outcome = self.inner.abandon_intent(serial, why, at).await;
+        mute(is_mute).await;
+        outcome
+    }
+
+    async fn record_timestamp(&self, record: TimestampRecord) -> Result<(), StoreError> {
+        let is_mute = self.before(Act::Timestamp).await?;
+        let outcome = self.inner.record_timestamp(record).await;
         mute(is_mute).await;
         outcome
     }

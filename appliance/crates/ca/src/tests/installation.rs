@@ -174,6 +174,11 @@ impl Installation {
         self.directory.path().join("published")
     }
 
+    /// Returns the CA's time.
+    pub(super) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Makes a key that is no one's yet.
     pub(super) fn fresh_key(&self, algorithm: KeyAlgorithm) -> Arc<dyn PrivateKey> {
         let directory = tempfile::tempdir_in(self.directory.path()).unwrap();
@@ -203,6 +208,7 @@ pub(super) fn request(csr_der: Vec<u8>) -> IssueRequest {
         profile: None,
         validity: None,
         identity: None,
+        forge: None,
         requester: Requester::Peer("operator/alice".parse().unwrap()),
         request_id: RequestId::new("test").unwrap(),
         idempotency: None,
@@ -325,6 +331,7 @@ impl Served {
             .ca
             .local_client()
             .sign(SignRequest {
+                forge: None,
                 csr_der,
                 profile: Some(ProfileName::new(profile).unwrap()),
                 validity: Some("1h".to_owned()),

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use model::{IssuerId, RequestId, SerialNumber};
 use reqwest::header::{
     ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
@@ -22,7 +24,8 @@ use crate::tls::ClientTls;
 use crate::wire::{
     self, CaStatus, CertificateFilter, CertificatePage, CertificateRecord, CrlList, ImportOutcome,
     KeyRevocation, ProblemDocument, ProfileList, RevocationFilter, RevocationImport,
-    RevocationPage, RevocationRecord, RevokeBody, RevokeKeyRequest, RevokeRequest, SignQuery,
+    RevocationPage, RevocationRecord, RevokeBody, RevokeKeyRequest, RevokeRequest, SignBody,
+    SignQuery,
 };
 
 /// How long and how often the client asks.
@@ -258,10 +261,20 @@ impl CaClient for HttpCaClient {
         let mut post = self
             .request(Method::POST, &["sign"])
             .query(&query)
-            .header(CONTENT_TYPE, wire::PKCS10)
             .header(ACCEPT, wire::PEM_CHAIN)
-            .header(wire::IDEMPOTENCY_KEY, request.idempotency.as_str())
-            .body(request.csr_der);
+            .header(wire::IDEMPOTENCY_KEY, request.idempotency.as_str());
+        post = match request.forge {
+            None => post
+                .header(CONTENT_TYPE, wire::PKCS10)
+                .body(request.csr_der),
+            // A type that is set stays when JSON is the body.
+            Some(forge) => post
+                .header(CONTENT_TYPE, wire::SIGN_REQUEST)
+                .json(&SignBody {
+                    csr: BASE64.encode(&request.csr_der),
+                    forge,
+                }),
+        };
         if let Some(id) = &request.request_id {
             post = post.header(REQUEST_ID.as_str(), id.as_str());
         }

@@ -36,6 +36,7 @@ fn quick() -> Persistence {
 
 fn request() -> SignRequest {
     SignRequest {
+        forge: None,
         csr_der: vec![0x30, 0],
         profile: Some("tls-server".parse().unwrap()),
         validity: Some("90d".to_owned()),

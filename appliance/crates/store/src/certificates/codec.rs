@@ -11,12 +11,15 @@ use super::blocked::BlockedKey;
 use super::crl::CrlRecord;
 use super::record::{AbandonReason, Idempotency, Intent};
 use super::revocation::RevocationAct;
+use super::timestamp::TimestampRecord;
 use crate::error::Error;
 use crate::journal::Frame;
 
 mod revocation;
+mod timestamp;
 
 pub(crate) use revocation::{encode_blocked, encode_crl, encode_revocation};
+pub(crate) use timestamp::encode_timestamp;
 
 /// Kind of an intent's payload.
 pub(crate) const INTENT: u16 = 1;
@@ -35,6 +38,9 @@ pub(crate) const KEY_BLOCKED: u16 = 5;
 
 /// Kind of a CRL's payload.
 pub(crate) const CRL: u16 = 6;
+
+/// Kind of a certificate timestamp's payload.
+pub(crate) const TIMESTAMP: u16 = 7;
 
 /// Version of the kinds above that this release writes.
 pub(crate) const VERSION: u16 = 1;
@@ -68,6 +74,8 @@ pub(crate) enum Event {
     KeyBlocked(Box<BlockedKey>),
     /// A CRL is about to be signed.
     Crl(Box<CrlRecord>),
+    /// A certificate timestamp is about to be signed.
+    Timestamp(Box<TimestampRecord>),
 }
 
 /// Role and name of a peer on disk.
@@ -238,6 +246,8 @@ pub(crate) fn decode(frame: &Frame<'_>) -> Result<Event, Error> {
             revocation::decode_blocked(frame.payload).map(|key| Event::KeyBlocked(Box::new(key)))
         }
         (CRL, 1) => revocation::decode_crl(frame.payload).map(|crl| Event::Crl(Box::new(crl))),
+        (TIMESTAMP, 1) => timestamp::decode_timestamp(frame.payload)
+            .map(|record| Event::Timestamp(Box::new(record))),
         (_, _) => None,
     };
     event.ok_or(Error::UnreadableRecord {

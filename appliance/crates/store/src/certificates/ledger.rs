@@ -25,6 +25,7 @@ use super::entry::{self, OpenEntry};
 use super::record::{AbandonReason, Intent};
 use super::revocation::RevocationAct;
 use super::scan;
+use super::timestamp::TimestampRecord;
 use crate::error::{Error, IndexFault};
 use crate::index::Additions;
 use crate::journal::{Frame, Place};
@@ -63,6 +64,8 @@ pub(crate) enum Act {
     Block(Box<BlockedKey>),
     /// Record a CRL that is about to be signed.
     PlanCrl(Box<CrlRecord>),
+    /// Record a certificate timestamp that is about to be signed.
+    PlanTimestamp(Box<TimestampRecord>),
 }
 
 /// What callers are told.
@@ -148,6 +151,8 @@ impl Ledger for CertificateLedger {
             Act::Revoke(act) => self.decide_revocation(act),
             Act::Block(key) => self.decide_block(key),
             Act::PlanCrl(crl) => self.decide_crl(crl),
+            // The journal alone has it: nobody looks for it but who reads that.
+            Act::PlanTimestamp(_) => Ok(Decision::Record(Outcome::Done)),
         }
     }
 
@@ -181,6 +186,10 @@ impl Ledger for CertificateLedger {
                 codec::encode_crl(crl, payload);
                 (codec::CRL, crl.recorded_at)
             }
+            Act::PlanTimestamp(record) => {
+                codec::encode_timestamp(record, payload);
+                (codec::TIMESTAMP, record.recorded_at)
+            }
         };
         Label {
             kind,
@@ -196,7 +205,8 @@ impl Ledger for CertificateLedger {
             | Act::Abandon { .. }
             | Act::Revoke(_)
             | Act::Block(_)
-            | Act::PlanCrl(_) => 0,
+            | Act::PlanCrl(_)
+            | Act::PlanTimestamp(_) => 0,
         }
     }
 
@@ -204,7 +214,11 @@ impl Ledger for CertificateLedger {
         match act {
             // Space was set aside with the intent.
             Act::Issue { .. } | Act::Abandon { .. } => true,
-            Act::Intend(_) | Act::Revoke(_) | Act::Block(_) | Act::PlanCrl(_) => false,
+            Act::Intend(_)
+            | Act::Revoke(_)
+            | Act::Block(_)
+            | Act::PlanCrl(_)
+            | Act::PlanTimestamp(_) => false,
         }
     }
 
@@ -220,6 +234,7 @@ impl Ledger for CertificateLedger {
             Act::Revoke(act) => self.stage_revocation(act, sequence, place),
             Act::Block(key) => self.stage_block(key, place),
             Act::PlanCrl(crl) => self.stage_crl(crl, place),
+            Act::PlanTimestamp(_) => {}
         }
     }
 
@@ -256,6 +271,7 @@ impl Ledger for CertificateLedger {
                 self.stage_crl(&crl, place);
                 Ok(())
             }
+            Event::Timestamp(_) => Ok(()),
         }
     }
 

@@ -255,7 +255,8 @@ fn read_act(sources: &Sources, place: Place) -> Result<RevocationAct, Error> {
             | Event::Issued { .. }
             | Event::Abandoned { .. }
             | Event::KeyBlocked(_)
-            | Event::Crl(_) => Err(unreadable(sources)),
+            | Event::Crl(_)
+            | Event::Timestamp(_) => Err(unreadable(sources)),
         })
 }
 
@@ -269,7 +270,8 @@ fn read_blocked(sources: &Sources, place: Place) -> Result<BlockedKey, Error> {
             | Event::Issued { .. }
             | Event::Abandoned { .. }
             | Event::Revocation(_)
-            | Event::Crl(_) => Err(unreadable(sources)),
+            | Event::Crl(_)
+            | Event::Timestamp(_) => Err(unreadable(sources)),
         })
 }
 
@@ -283,7 +285,8 @@ fn read_crl(sources: &Sources, last: &CrlEntry) -> Result<CrlRecord, Error> {
             | Event::Issued { .. }
             | Event::Abandoned { .. }
             | Event::Revocation(_)
-            | Event::KeyBlocked(_) => Err(unreadable(sources)),
+            | Event::KeyBlocked(_)
+            | Event::Timestamp(_) => Err(unreadable(sources)),
         })
 }
 

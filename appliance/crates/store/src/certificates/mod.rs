@@ -20,6 +20,7 @@ mod revocation;
 mod revoke;
 mod scan;
 mod store;
+mod timestamp;
 
 pub use blocked::BlockedKey;
 pub use crl::{CrlRecord, CrlScope, LastCrls};
@@ -35,6 +36,7 @@ pub(crate) use revocation::RevocationAct;
 pub use revocation::{ForeignRevocation, Revocation, RevocationRecord, RevocationStep, Revoked};
 pub use revoke::{IssuedFrom, IssuedSerial, MAX_BATCH, RevocationStore};
 pub use store::{CertificateStore, Certificates, rebuild};
+pub use timestamp::TimestampRecord;
 
 #[cfg(test)]
 mod tests;

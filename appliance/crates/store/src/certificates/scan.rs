@@ -389,7 +389,8 @@ pub(crate) fn read_intent(sources: &Sources, place: Place) -> Result<Intent, Err
             | Event::Abandoned { .. }
             | Event::Revocation(_)
             | Event::KeyBlocked(_)
-            | Event::Crl(_) => Err(sources.index.unusable(IndexFault::Entry)),
+            | Event::Crl(_)
+            | Event::Timestamp(_) => Err(sources.index.unusable(IndexFault::Entry)),
         })
 }
 
@@ -441,7 +442,8 @@ fn settled_record(
         | Event::Abandoned { .. }
         | Event::Revocation(_)
         | Event::KeyBlocked(_)
-        | Event::Crl(_) => {
+        | Event::Crl(_)
+        | Event::Timestamp(_) => {
             return Err(sources.index.unusable(IndexFault::Entry));
         }
     };

@@ -9,6 +9,7 @@ use super::ledger::{Act, CertificateLedger, Outcome, Settled};
 use super::list::{CertificateFilter, Cursor, Page};
 use super::record::{AbandonReason, CertificateRecord, Intent, IntentOutcome, OpenIntent};
 use super::scan;
+use super::timestamp::TimestampRecord;
 use crate::config::StoreConfig;
 use crate::directory::StoreDirectory;
 use crate::error::Error;
@@ -56,6 +57,14 @@ pub trait CertificateStore: Send + Sync + std::fmt::Debug {
         why: AbandonReason,
         at: Timestamp,
     ) -> Result<(), Error>;
+
+    /// Records a certificate timestamp that is about to be signed; only then may it be.
+    ///
+    /// # Errors
+    ///
+    /// `NoSpace` or `Busy` for now; `TooLarge`; `Failed` until the store is opened
+    /// again. Nothing was recorded.
+    async fn record_timestamp(&self, record: TimestampRecord) -> Result<(), Error>;
 
     /// Finds what is recorded about a serial number.
     ///
@@ -207,6 +216,11 @@ impl CertificateStore for Certificates {
             why,
             at,
         };
+        self.writer.submit(act).await.map(drop)
+    }
+
+    async fn record_timestamp(&self, record: TimestampRecord) -> Result<(), Error> {
+        let act = Act::PlanTimestamp(Box::new(record));
         self.writer.submit(act).await.map(drop)
     }
 

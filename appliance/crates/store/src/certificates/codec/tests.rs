@@ -211,10 +211,35 @@ fn version_1_of_a_crl_is_these_bytes() {
 }
 
 #[test]
+fn version_1_of_a_certificate_timestamp_is_these_bytes() {
+    let record = TimestampRecord {
+        serial: "0a0b".parse().unwrap(),
+        issuer: IssuerId::new("iss").unwrap(),
+        log_id: [0xcc; 32],
+        timestamp_ms: 300,
+        tbs_der: vec![0x30, 0x00],
+        recorded_at: Timestamp::from_second(1).unwrap(),
+    };
+    let mut payload = Vec::new();
+    encode_timestamp(&record, &mut payload);
+    let golden = [
+        "020a0b",         // serial
+        "03697373",       // issuer "iss"
+        &"cc".repeat(32), // the log
+        "ac02",           // 300 ms
+        "023000",         // TBS
+        "80897a",         // recorded at: 1,000,000 µs
+    ];
+    assert_eq!(hex::encode(&payload), golden.concat());
+    let event = decode(&frame(TIMESTAMP, &payload)).unwrap();
+    assert_eq!(event, Event::Timestamp(Box::new(record)));
+}
+
+#[test]
 fn other_kinds_versions_and_trailing_bytes_are_unreadable() {
     let mut payload = Vec::new();
     encode_intent(&intent(), &mut payload);
-    assert!(decode(&frame(7, &payload)).is_err());
+    assert!(decode(&frame(8, &payload)).is_err());
     let mut newer = frame(INTENT, &payload);
     newer.header.version = 2;
     assert!(matches!(
@@ -227,7 +252,7 @@ fn other_kinds_versions_and_trailing_bytes_are_unreadable() {
 
 proptest! {
     #[test]
-    fn no_payload_panics(kind in 0..8_u16, payload in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn no_payload_panics(kind in 0..9_u16, payload in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = decode(&frame(kind, &payload));
     }
 

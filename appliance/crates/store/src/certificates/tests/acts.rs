@@ -3,6 +3,7 @@
 use tempfile::tempdir;
 
 use super::*;
+use crate::certificates::TimestampRecord;
 use crate::certificates::{
     AbandonReason, CertificateFilter, CertificateState, CertificateStore, Cursor, IntentOutcome,
     StateFilter, rebuild,
@@ -390,4 +391,32 @@ fn a_full_queue_answers_busy_and_a_closing_store_finishes_it() {
             "{number}"
         );
     }
+}
+
+#[test]
+fn a_certificate_timestamp_is_in_the_journal_and_changes_no_record() {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path());
+    let before = store.status();
+    let record = TimestampRecord {
+        serial: serial(1),
+        issuer: issuer(),
+        log_id: [7; 32],
+        timestamp_ms: 1_000,
+        tbs_der: vec![0x30, 0x00],
+        recorded_at: at(1),
+    };
+    wait(store.record_timestamp(record)).unwrap();
+    let after = store.status();
+    assert_eq!(after.sequence, before.sequence + 1);
+    assert_eq!((after.pending, after.issued), (0, 0));
+    assert!(wait(store.certificate(&serial(1))).unwrap().is_none());
+    // The intent under the same serial number follows.
+    issue(&store, 1);
+    store.close();
+    let store = open(directory.path());
+    assert_eq!(store.status().issued, 1);
+    store.close();
+    rebuild(&config(directory.path())).unwrap();
+    assert_eq!(open(directory.path()).status().issued, 1);
 }
