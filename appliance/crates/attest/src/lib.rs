@@ -5,8 +5,10 @@
 pub mod bundle;
 pub mod dsse;
 pub mod json;
+pub mod provenance;
 pub mod sbom;
 mod sigstore;
 pub mod statement;
 pub mod tlog;
 pub mod trusted_root;
+pub mod vsa;

@@ -15,13 +15,12 @@ mod xml_model;
 
 pub use elements::{MinimumElement, Missing};
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
 
 use crate::json::{self, JsonError};
-use crate::statement::{DigestSet, predicate_type};
+use crate::statement::{DigestSet, Statement, StatementError, Subject, predicate_type};
 
 /// Most main components that are kept of one document.
 const MAX_MAIN: usize = 64;
@@ -53,7 +52,8 @@ impl Default for SbomLimits {
 
 impl SbomLimits {
     /// Returns the limits on its JSON.
-    fn json(&self) -> json::Limits {
+    #[must_use]
+    pub fn json(&self) -> json::Limits {
         json::Limits {
             max_len: self.max_len,
             max_depth: self.max_depth,
@@ -285,6 +285,14 @@ pub struct Sbom {
     components: usize,
     /// Minimum elements that are missing.
     missing: Vec<Missing>,
+    /// SHA-256 of its octets.
+    sha256: [u8; 32],
+}
+
+/// Makes every schema ready, which the first document of each version does otherwise.
+pub fn prepare() {
+    schema::prepare();
+    xml_model::prepare();
 }
 
 impl Sbom {
@@ -304,6 +312,13 @@ impl Sbom {
                 max: limits.max_len,
             });
         }
+        let mut sbom = Self::read(bytes, limits)?;
+        sbom.sha256 = sha256(bytes);
+        Ok(sbom)
+    }
+
+    /// Reads a document in any form.
+    fn read(bytes: &[u8], limits: &SbomLimits) -> Result<Self, SbomError> {
         let text = bytes.trim_ascii_start();
         match text.first() {
             Some(b'{') => Self::from_json(bytes, limits),
@@ -396,39 +411,59 @@ impl Sbom {
         }
     }
 
-    /// Returns the predicate by which a statement attests this document, which is given
-    /// again as the octets that were read; its type is [`Sbom::predicate_type`].
-    ///
-    /// A JSON document is its own predicate, octet by octet. The predicates that in-toto
-    /// registers for CycloneDX and SPDX are JSON objects, so that a document in another
-    /// form is attested by reference (in-toto's predicate of that name): by its digest and
-    /// media type, with the attester's URI.
+    /// Returns the SHA-256 of the document's octets.
     #[must_use]
-    pub fn predicate<'a>(&self, document: &'a [u8], attester: &str) -> Cow<'a, [u8]> {
-        if self.format.is_json() {
-            return Cow::Borrowed(document);
+    pub fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+
+    /// Makes the statement by which the document is attested as an artifact's.
+    ///
+    /// A JSON document is the predicate, octet by octet, under the type that in-toto
+    /// registers for its format. Those predicates are JSON objects, so that a document in
+    /// another form is attested by reference (in-toto's predicate of that name): by its
+    /// digest and media type, with the attester's URI.
+    ///
+    /// # Errors
+    ///
+    /// `Predicate` unless the document is the one that was read; otherwise as
+    /// [`Statement::build`] for the subject.
+    pub fn to_statement(
+        &self,
+        document: &[u8],
+        subject: Subject,
+        attester: &str,
+    ) -> Result<Statement, StatementError> {
+        if sha256(document) != self.sha256 {
+            return Err(StatementError::Predicate);
         }
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, document);
+        if self.format.is_json() {
+            let predicate_type = self.format.predicate_type();
+            return Statement::around(vec![subject], predicate_type, document);
+        }
         let reference = serde_json::json!({
             "attester": {"id": attester},
             "references": [{
                 "name": self.serial.as_deref().unwrap_or(self.format.as_str()),
-                "digest": {"sha256": hex::encode(digest)},
+                "digest": {"sha256": hex::encode(self.sha256)},
                 "mediaType": self.format.media_type(),
             }],
         });
-        Cow::Owned(reference.to_string().into_bytes())
+        let reference = reference.to_string();
+        Statement::around(
+            vec![subject],
+            predicate_type::REFERENCE,
+            reference.as_bytes(),
+        )
     }
+}
 
-    /// Returns the type of [`Sbom::predicate`].
-    #[must_use]
-    pub fn predicate_type(&self) -> &'static str {
-        if self.format.is_json() {
-            self.format.predicate_type()
-        } else {
-            predicate_type::REFERENCE
-        }
-    }
+/// Returns the SHA-256 of octets.
+fn sha256(octets: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets);
+    let mut made = [0; 32];
+    made.copy_from_slice(digest.as_ref());
+    made
 }
 
 /// Compares hashes with an artifact's digests.

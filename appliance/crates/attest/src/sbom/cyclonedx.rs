@@ -83,6 +83,7 @@ pub(super) fn extract(
         main: main.map(main_component).into_iter().collect(),
         components,
         missing: tally.missing(),
+        sha256: [0; 32],
     })
 }
 

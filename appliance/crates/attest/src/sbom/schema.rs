@@ -71,6 +71,14 @@ impl Schema {
     }
 }
 
+/// Makes every schema ready.
+pub(super) fn prepare() {
+    let cyclonedx = CYCLONEDX.iter().map(|(_, schema)| schema);
+    for schema in cyclonedx.chain([&SPDX_2, &SPDX_3]) {
+        schema.ready.get_or_init(|| compile(schema.json));
+    }
+}
+
 /// Makes a schema ready, which may name those that CycloneDX shares.
 fn compile(json: &str) -> Result<Validator, String> {
     let read = |json: &str| serde_json::from_str::<Value>(json).map_err(|error| error.to_string());

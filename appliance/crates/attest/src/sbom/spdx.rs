@@ -93,6 +93,7 @@ pub(super) fn check(
         components: components - main.len(),
         main,
         missing: tally.missing(),
+        sha256: [0; 32],
     })
 }
 

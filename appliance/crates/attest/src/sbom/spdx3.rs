@@ -114,6 +114,7 @@ pub(super) fn read(document: &Value, limits: &SbomLimits) -> Result<Sbom, SbomEr
         components: components - main.len(),
         main,
         missing: tally.missing(),
+        sha256: [0; 32],
     })
 }
 

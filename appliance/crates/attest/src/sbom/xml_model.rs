@@ -261,6 +261,14 @@ impl LazyModel {
     }
 }
 
+/// Reads every version's model.
+pub(super) fn prepare() {
+    for (_, model) in &MODELS {
+        let _read = model.get();
+    }
+    LICENCES.get_or_init(read_licences);
+}
+
 /// Every version's model.
 pub(super) static MODELS: [(&str, LazyModel); 6] = [
     (
