@@ -11,4 +11,11 @@ mod sigstore;
 pub mod statement;
 pub mod tlog;
 pub mod trusted_root;
+pub mod verify;
 pub mod vsa;
+
+#[cfg(test)]
+extern crate self as attest;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;

@@ -114,6 +114,23 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// Returns the certificates that paths may end at, and those that they may go
+    /// through.
+    pub(crate) fn anchors(&self) -> (Vec<Certificate>, Vec<Certificate>) {
+        let (mut roots, mut between): (Vec<_>, Vec<_>) = self
+            .certificates
+            .iter()
+            .cloned()
+            .partition(Certificate::is_self_issued);
+        // The last is believed as it is, even if it did not issue itself.
+        if roots.is_empty() {
+            roots.extend(between.pop());
+        }
+        (roots, between)
+    }
+}
+
 impl LogInstance {
     /// Describes a log of certificates: its identifier is SHA-256 of its key
     /// (RFC 6962, 3.2).

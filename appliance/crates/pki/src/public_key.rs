@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{self, digest};
+use aws_lc_rs::digest::{self, Digest, digest};
 use aws_lc_rs::signature::{self as aws, ParsedPublicKey, VerificationAlgorithm};
 use const_oid::ObjectIdentifier;
+use model::signing::ArtifactDigest;
 
-use crate::algorithm::{HashAlgorithm, SignatureAlgorithm};
+use crate::algorithm::{HashAlgorithm, SignatureAlgorithm, implementation};
 use crate::oid;
 use crate::tlv::{self, Malformed, Reader};
 
@@ -228,6 +229,34 @@ impl PublicKey {
     ) -> Result<(), BadSignature> {
         self.verifier(algorithm)?
             .verify_sig(message, signature)
+            .map_err(|_| BadSignature)
+    }
+
+    /// Verifies `signature` over something of which the digest is at hand.
+    ///
+    /// # Errors
+    ///
+    /// `BadSignature`, also for Ed25519, which signs no digests, and for an algorithm
+    /// with another hash than the digest's.
+    pub fn verify_digest(
+        &self,
+        algorithm: SignatureAlgorithm,
+        artifact: &ArtifactDigest,
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        let hash = match algorithm {
+            SignatureAlgorithm::RsaPkcs1(hash)
+            | SignatureAlgorithm::RsaPss(hash)
+            | SignatureAlgorithm::Ecdsa(hash) => hash,
+            SignatureAlgorithm::Ed25519 => return Err(BadSignature),
+        };
+        if hash != artifact.algorithm() {
+            return Err(BadSignature);
+        }
+        let imported = Digest::import_less_safe(artifact.octets(), implementation(hash))
+            .map_err(|_| BadSignature)?;
+        self.verifier(algorithm)?
+            .verify_digest_sig(&imported, signature)
             .map_err(|_| BadSignature)
     }
 

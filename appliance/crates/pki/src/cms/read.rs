@@ -207,6 +207,12 @@ impl<'a> SignedData<'a> {
         self.content_type
     }
 
+    /// Tells whether this is a signature of plain data that lies elsewhere.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.content_type == oid::DATA && self.content.is_none()
+    }
+
     /// Returns the content; none where it is detached.
     #[must_use]
     pub fn content(&self) -> Option<&'a [u8]> {
@@ -263,7 +269,8 @@ impl<'a> SignedData<'a> {
     }
 
     /// Tells whether a certificate is the signer's by its name.
-    pub(super) fn is_by(&self, certificate: &Certificate) -> bool {
+    #[must_use]
+    pub fn is_by(&self, certificate: &Certificate) -> bool {
         match self.signer.id {
             SignerId::IssuerAndSerial(issuer_der, serial) => {
                 certificate.issuer_der() == issuer_der

@@ -8,7 +8,6 @@ use super::{CmsError, SignedData};
 use crate::algorithm::SignatureAlgorithm;
 use crate::certificate::Certificate;
 use crate::chain::Chain;
-use crate::oid;
 use crate::path::{self, PathError, PathQuestion};
 
 /// Why a signature is not relied upon.
@@ -83,7 +82,7 @@ pub fn verify_detached(
     question: &CmsQuestion<'_>,
 ) -> Result<VerifiedCms, CmsRefused> {
     let signed = SignedData::parse(cms_der)?;
-    if signed.content_type() != oid::DATA || signed.content().is_some() {
+    if !signed.is_detached() {
         return Err(CmsRefused::NotDetached);
     }
     signed.verify_digest(&question.digest)?;
@@ -92,7 +91,11 @@ pub fn verify_detached(
 
 impl SignedData<'_> {
     /// Checks that a digest is the one that was signed.
-    pub(crate) fn verify_digest(&self, digest: &ArtifactDigest) -> Result<(), CmsRefused> {
+    ///
+    /// # Errors
+    ///
+    /// `Hash` and `Digest`.
+    pub fn verify_digest(&self, digest: &ArtifactDigest) -> Result<(), CmsRefused> {
         let (signed, given) = (self.digest_algorithm(), digest.algorithm());
         if signed != given {
             return Err(CmsRefused::Hash { signed, given });
@@ -101,6 +104,31 @@ impl SignedData<'_> {
         if self.message_digest() != digest.octets() {
             return Err(CmsRefused::Digest);
         }
+        Ok(())
+    }
+
+    /// Verifies the signature over the signed attributes with its signer's certificate,
+    /// which is not verified itself.
+    ///
+    /// # Errors
+    ///
+    /// `SigningCertificate`, `MayNotSign` and `Signature`.
+    pub fn verify_signature(&self, signer: &Certificate) -> Result<(), CmsRefused> {
+        let named = self.attributes().signing_certificate;
+        if named.is_some_and(|id| !id.names(signer)) {
+            return Err(CmsRefused::SigningCertificate);
+        }
+        if !may_sign(signer) {
+            return Err(CmsRefused::MayNotSign);
+        }
+        signer
+            .public_key()
+            .verify(
+                self.signature_algorithm(),
+                &self.signer.signed_octets(),
+                self.signature(),
+            )
+            .map_err(|_| CmsRefused::Signature)?;
         Ok(())
     }
 
@@ -121,26 +149,12 @@ impl SignedData<'_> {
             .chain(question.roots)
             .find(|certificate| self.is_by(certificate))
             .ok_or(CmsRefused::NoSigner)?;
-        let named = self.attributes().signing_certificate;
-        if named.is_some_and(|id| !id.names(signer)) {
-            return Err(CmsRefused::SigningCertificate);
-        }
-        if !may_sign(signer) {
-            return Err(CmsRefused::MayNotSign);
-        }
-        signer
-            .public_key()
-            .verify(
-                self.signature_algorithm(),
-                &self.signer.signed_octets(),
-                self.signature(),
-            )
-            .map_err(|_| CmsRefused::Signature)?;
+        self.verify_signature(signer)?;
         Ok(VerifiedCms {
             chain: path::find_among(signer, &known, question)?,
             signing_time: self.signing_time(),
             signature_algorithm: self.signature_algorithm(),
-            certificate_bound: named.is_some(),
+            certificate_bound: self.attributes().signing_certificate.is_some(),
         })
     }
 }
