@@ -173,6 +173,13 @@ name!(
 );
 
 name!(
+    /// Names who had something signed: a peer as it is printed, `signer/ci-1`, or
+    /// a webhook, `webhook/releases`.
+    SignerLabel, "a signer's label", 192, "printable ASCII without spaces",
+    |c| c.is_ascii_graphic()
+);
+
+name!(
     /// Says in words why a signature is withdrawn.
     WithdrawalNote, "a withdrawal's note", 1000, "no control characters but line feeds",
     |c| !c.is_control() || c == '\n'

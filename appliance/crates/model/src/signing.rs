@@ -10,5 +10,6 @@ pub use id::{DeliveryId, EventId, InvalidSigningId, SignatureId};
 pub use withdrawal::{UnknownWithdrawalReason, WithdrawalNote, WithdrawalReason};
 
 pub use crate::names::{
-    ArtifactName, MediaType, RuleName, SenderDeliveryId, SigningProfileName, WebhookName,
+    ArtifactName, MediaType, RuleName, SenderDeliveryId, SignerLabel, SigningProfileName,
+    WebhookName,
 };

@@ -87,7 +87,7 @@ pub(crate) fn journal_of(store: &Path) -> PathBuf {
 }
 
 /// Makes a directory for its owner alone, unless it is there.
-fn make_private(path: &Path) -> Result<(), Error> {
+pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
     }

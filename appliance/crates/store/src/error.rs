@@ -80,6 +80,12 @@ pub enum Error {
         /// The largest size.
         max: usize,
     },
+    /// A document's file is not what was recorded.
+    #[error("{} was changed or cut after it was recorded; restore this file from a backup", path.display())]
+    DamagedDocument {
+        /// The file.
+        path: PathBuf,
+    },
     /// A cursor that this store did not make.
     #[error("the cursor is not one of this store; start the listing again without it")]
     BadCursor,

@@ -13,6 +13,7 @@
 //! `docs/storage.md` describes the files to operators and auditors.
 
 pub mod acme;
+mod blobs;
 mod certificates;
 mod config;
 mod directory;
@@ -20,6 +21,7 @@ mod error;
 mod index;
 mod journal;
 mod metrics;
+pub mod signing;
 mod writer;
 
 pub use certificates::{

@@ -13,5 +13,6 @@ pub(crate) use frame::{ChainHash, Frame, MAX_PAYLOAD, frame_len};
 #[cfg(test)]
 pub(crate) use frame::{FrameHeader, HASH_LEN};
 pub(crate) use read::JournalReader;
+pub(crate) use segment::is_no_space;
 pub(crate) use walk::{Place, Position, holds, walk};
 pub use walk::{Verified, verify};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::queue::{Drained, Queue, Queued, Reply};
-use super::{Decision, JournalEnd, Label, Ledger, Shared};
+use super::{Attachment, Decision, JournalEnd, Label, Ledger, Shared};
 use crate::directory::StoreDirectory;
 use crate::error::{Error, Fault, Health};
 use crate::index::{Additions, Applied, Checkpoint, Flusher, Index};
@@ -117,10 +117,11 @@ impl<L: Ledger> Engine<L> {
             };
             group.replies.push((reply, result));
             if self.journal.is_commit_due() {
-                self.finish(std::mem::replace(&mut group, Group::begin()));
+                // Whoever waits was told.
+                let _ = self.finish(std::mem::replace(&mut group, Group::begin()));
             }
         }
-        self.finish(group);
+        let _ = self.finish(group);
         if self.journal.end().next >= self.checkpointed + CHECKPOINT_FRAMES {
             self.checkpoint();
         }
@@ -133,44 +134,89 @@ impl<L: Ledger> Engine<L> {
         payload: &mut Vec<u8>,
         group: &mut Group<L::Outcome>,
     ) -> Result<L::Outcome, Error> {
-        let mut outcome = loop {
-            match self.ledger.decide(act)? {
+        loop {
+            let outcome = match self.ledger.decide(act)? {
                 Decision::Answer(outcome) => return Ok(outcome),
-                Decision::Record(outcome) => break outcome,
-                Decision::AfterCommit => self.start_over(group)?,
+                Decision::Record(outcome) => outcome,
+                Decision::AfterCommit => {
+                    self.start_over(group, 0)?;
+                    continue;
+                }
+            };
+            let label = self.encode(act, payload)?;
+            let attachments = self.ledger.attachments(act);
+            self.check_room(act, payload.len(), &attachments, group)?;
+            if let Some(sequence) = self.stage(act, &label, payload, attachments, group)? {
+                debug_assert!(sequence < self.journal.next(), "staged behind the end");
+                return Ok(outcome);
             }
-        };
-        let mut label = self.encode(act, payload)?;
+        }
+    }
+
+    /// Checks that there is room for an act's frames and for what it begins.
+    ///
+    /// # Errors
+    ///
+    /// `NoSpace` if there is not.
+    fn check_room(
+        &mut self,
+        act: &L::Act,
+        payload: usize,
+        attachments: &[Attachment],
+        group: &mut Group<L::Outcome>,
+    ) -> Result<(), Error> {
+        let attached = attachments.iter().map(|own| frame_len(own.payload.len()));
+        let attached = attached.sum::<usize>() as u64;
         let promise = self.ledger.promise(act);
         if promise > 0 {
             let asked = group.has_room;
             let roomy = asked.unwrap_or_else(|| self.has_min_free());
             group.has_room = Some(roomy);
-            if !roomy || !self.make_room(payload.len() as u64 + promise, promise) {
+            if !roomy || !self.make_room(attached + payload as u64 + promise, promise) {
                 return Err(self.no_space());
             }
             if matches!(self.shared.health(), Health::NoSpace) {
                 self.shared.set_health(Health::Healthy);
             }
         } else if !self.ledger.is_covered(act) {
-            let bytes = self.ledger.promised() + frame_len(payload.len()) as u64;
+            let bytes = self.ledger.promised() + attached + frame_len(payload) as u64;
             if !self.set_aside(bytes) {
                 return Err(self.no_space());
             }
         }
-        if !self.journal.fits(payload.len()) {
-            // A group ends with its segment. Had it met a full disk, this act's
-            // decision would rest on what was not recorded.
-            self.start_over(group)?;
-            match self.ledger.decide(act)? {
-                Decision::Answer(outcome) => return Ok(outcome),
-                Decision::Record(anew) => {
-                    outcome = anew;
-                    label = self.encode(act, payload)?;
-                }
-                Decision::AfterCommit => {}
+        Ok(())
+    }
+
+    /// Stages an act's frames, those it names before its own, and returns the
+    /// number of that one. None if the group had to end first: the act is to be
+    /// decided anew, since its decision may rest on what the group recorded, or
+    /// failed to. What it attached by then lies in the journal and is found again.
+    ///
+    /// # Errors
+    ///
+    /// `NoSpace` if there is no further segment, `Failed`.
+    fn stage(
+        &mut self,
+        act: &L::Act,
+        label: &Label,
+        payload: &[u8],
+        attachments: Vec<Attachment>,
+        group: &mut Group<L::Outcome>,
+    ) -> Result<Option<u64>, Error> {
+        let mut attached = 0;
+        for (number, Attachment { label, payload }) in attachments.into_iter().enumerate() {
+            if !self.make_way(payload.len(), group, attached)? {
+                return Ok(None);
             }
-            self.journal.roll().map_err(|error| self.refuse(error))?;
+            let place = self
+                .journal
+                .stage(label.time, label.kind, label.version, &payload);
+            self.ledger.stage_attachment(number, place);
+            group.staged += 1;
+            attached += 1;
+        }
+        if !self.make_way(payload.len(), group, attached)? {
+            return Ok(None);
         }
         let sequence = self.journal.next();
         let place = self
@@ -178,7 +224,34 @@ impl<L: Ledger> Engine<L> {
             .stage(label.time, label.kind, label.version, payload);
         self.ledger.stage(act, sequence, place);
         group.staged += 1;
-        Ok(outcome)
+        Ok(Some(sequence))
+    }
+
+    /// Makes way for a frame: whether it can be staged now. If not, the group was
+    /// finished. `attached` frames of it belong to the act itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`stage`](Self::stage).
+    fn make_way(
+        &mut self,
+        payload: usize,
+        group: &mut Group<L::Outcome>,
+        attached: u64,
+    ) -> Result<bool, Error> {
+        let fits = self.journal.fits(payload);
+        if fits && (attached == 0 || !self.journal.is_commit_due()) {
+            return Ok(true);
+        }
+        if group.staged > 0 {
+            // A group ends with its segment.
+            self.start_over(group, attached)?;
+            return Ok(false);
+        }
+        if !fits {
+            self.journal.roll().map_err(|error| self.refuse(error))?;
+        }
+        Ok(true)
     }
 
     /// Writes the payload of an act that was decided to be recorded.
@@ -202,17 +275,22 @@ impl<L: Ledger> Engine<L> {
     ///
     /// # Errors
     ///
-    /// `Failed` if the store failed over it.
-    fn start_over(&mut self, group: &mut Group<L::Outcome>) -> Result<(), Error> {
-        self.finish(std::mem::replace(group, Group::begin()));
-        match self.fault() {
-            Some(fault) => Err(Error::Failed { fault }),
-            None => Ok(()),
+    /// `Failed` if the store failed over it. What else the group met, if some of
+    /// its frames belong to the act at hand, which would meet it again.
+    fn start_over(&mut self, group: &mut Group<L::Outcome>, own: u64) -> Result<(), Error> {
+        let finished = self.finish(std::mem::replace(group, Group::begin()));
+        if let Some(fault) = self.fault() {
+            return Err(Error::Failed { fault });
         }
+        if own > 0 { finished } else { Ok(()) }
     }
 
     /// Brings a group to disk and answers it.
-    fn finish(&mut self, group: Group<L::Outcome>) {
+    ///
+    /// # Errors
+    ///
+    /// What its acts were refused with.
+    fn finish(&mut self, group: Group<L::Outcome>) -> Result<(), Error> {
         let refusal = if group.staged == 0 {
             None
         } else {
@@ -227,6 +305,7 @@ impl<L: Ledger> Engine<L> {
             // Nobody listens any more: the act stands all the same.
             let _ = reply.send(result);
         }
+        refusal.map_or(Ok(()), Err)
     }
 
     /// Brings what is staged to disk, then into the index and into memory.

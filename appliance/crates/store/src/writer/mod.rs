@@ -82,6 +82,14 @@ pub(crate) struct Label {
     pub(crate) time: i64,
 }
 
+/// A frame that goes before an act's own.
+pub(crate) struct Attachment {
+    /// How it is labelled.
+    pub(crate) label: Label,
+    /// What it holds, at most `MAX_PAYLOAD` octets.
+    pub(crate) payload: Vec<u8>,
+}
+
 /// What acts mean to one kind of store. Acts may be refused, what is recorded
 /// may not.
 ///
@@ -106,6 +114,16 @@ pub(crate) trait Ledger: Send + 'static {
 
     /// Appends the act's payload to `payload`.
     fn encode(&self, act: &Self::Act, payload: &mut Vec<u8>) -> Label;
+
+    /// Returns frames that must lie before the act's own, since that one names what
+    /// they hold, and that are not there yet. Each stands by itself: found without
+    /// the act's own frame after a crash it changes nothing.
+    fn attachments(&self, _act: &Self::Act) -> Vec<Attachment> {
+        Vec::new()
+    }
+
+    /// Stages one of the attachments, by its number among them.
+    fn stage_attachment(&mut self, _number: usize, _place: Place) {}
 
     /// Returns the journal bytes that must be set aside before this act may be
     /// recorded, so that what it begins can be finished on a full disk. Zero for
