@@ -7,6 +7,8 @@
 
 #[path = "judges/revocation.rs"]
 mod revocation;
+#[path = "judges/signatures.rs"]
+mod signatures;
 mod support;
 #[path = "judges/timestamps.rs"]
 mod timestamps;

@@ -141,6 +141,14 @@ pub enum NotAnAuthority {
     /// It cannot sign.
     #[error(transparent)]
     Signer(#[from] NotASigner),
+    /// RSASSA-PSS, which much that verifies tokens does not know (OpenSSL's `ts` among it).
+    #[error(
+        "time-stamps are not signed by {algorithm}, which many cannot verify in them: choose PKCS#1 v1.5 or ECDSA"
+    )]
+    Algorithm {
+        /// The algorithm chosen.
+        algorithm: SignatureAlgorithm,
+    },
     /// An accuracy that cannot be written.
     #[error("an accuracy has at most 999 milliseconds and 999 microseconds, and is not zero")]
     Accuracy,
@@ -199,6 +207,9 @@ impl TimeStampAuthority {
             && (accuracy == Accuracy::default() || accuracy.millis > 999 || accuracy.micros > 999)
         {
             return Err(NotAnAuthority::Accuracy);
+        }
+        if matches!(algorithm, SignatureAlgorithm::RsaPss(_)) {
+            return Err(NotAnAuthority::Algorithm { algorithm });
         }
         Ok(Self {
             signer: CmsSigner::new(std::slice::from_ref(certificate), algorithm)?,
