@@ -247,4 +247,4 @@ fn check_one(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,7 +24,7 @@ pub use authority::{
     Accuracy, AuthoritySettings, InvalidPolicy, NotAnAuthority, PolicyOid, Precision,
     TimeStampAuthority,
 };
-pub use info::{TstInfo, TstInfoError};
+pub use info::{TokenSerial, TstInfo, TstInfoError};
 pub use lint::{LintedToken, TokenLint, TokenLintFindings, lint};
 pub use plan::{PlannedToken, UnacceptedPolicy};
 pub use request::{RequestPlan, TimeStampRequest, TimeStampRequestError};

@@ -105,14 +105,9 @@ impl SignedAttributes<'_> {
 
 /// Encodes an Attribute with one value.
 fn attribute(kind: ObjectIdentifier, write_value: impl FnOnce(DERWriter<'_>)) -> Vec<u8> {
-    construct_der(|writer| {
-        writer.write_sequence(|attribute| {
-            write_oid(attribute.next(), &kind);
-            attribute
-                .next()
-                .write_set(|values| write_value(values.next()));
-        });
-    })
+    let kind = construct_der(|writer| write_oid(writer, &kind));
+    let values = wrap(tlv::SET, &[&construct_der(write_value)]);
+    wrap(tlv::SEQUENCE, &[&kind, &values])
 }
 
 /// Encodes a SET OF with a tag: members ascend (X.690, 11.6), none is there twice.

@@ -1,7 +1,9 @@
 //! TSTInfo, read strictly (RFC 3161, 2.4.2).
 
+use std::fmt;
+
+use model::Timestamp;
 use model::signing::ArtifactDigest;
-use model::{SerialNumber, Timestamp};
 
 use super::request::{Imprint, MAX_NONCE};
 use super::{Accuracy, PolicyOid, TimeStampRequestError};
@@ -22,7 +24,7 @@ pub enum TstInfoError {
     /// The digest that is stamped cannot be used.
     #[error("the time-stamp is of a digest that is not known, no longer trusted, or too short")]
     Imprint,
-    /// A serial number that is negative, zero or longer than 20 octets.
+    /// A serial number that is negative or longer than 160 bits.
     #[error("the time-stamp's serial number is refused")]
     Serial,
     /// A nonce of many octets.
@@ -36,6 +38,50 @@ pub enum TstInfoError {
     CriticalExtension,
 }
 
+/// The number that an authority gave a token: up to 160 bits (RFC 3161, 2.4.2), one more
+/// than certificates' numbers have.
+///
+/// Prints as hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TokenSerial {
+    /// Big-endian, without sign and leading zeros.
+    magnitude: Box<[u8]>,
+}
+
+impl TokenSerial {
+    /// Most octets.
+    const MAX_LEN: usize = 20;
+
+    /// Reads an INTEGER.
+    fn read(number: Tlv<'_>) -> Result<Self, TstInfoError> {
+        let magnitude = match number.integer()? {
+            [first, ..] if first & 0x80 != 0 => return Err(TstInfoError::Serial),
+            [0, magnitude @ ..] | magnitude => magnitude,
+        };
+        if magnitude.len() > Self::MAX_LEN {
+            return Err(TstInfoError::Serial);
+        }
+        Ok(Self {
+            magnitude: magnitude.into(),
+        })
+    }
+
+    /// Returns the number, big-endian, without sign and leading zeros.
+    #[must_use]
+    pub fn magnitude(&self) -> &[u8] {
+        &self.magnitude
+    }
+}
+
+impl fmt::Display for TokenSerial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.magnitude.is_empty() {
+            return f.write_str("00");
+        }
+        f.write_str(&hex::encode(&self.magnitude))
+    }
+}
+
 /// What a token says.
 #[derive(Debug, Clone)]
 pub struct TstInfo<'a> {
@@ -44,7 +90,7 @@ pub struct TstInfo<'a> {
     /// What is stamped.
     pub digest: ArtifactDigest,
     /// The number that the authority gave it.
-    pub serial: SerialNumber,
+    pub serial: TokenSerial,
     /// When.
     pub gen_time: Timestamp,
     /// How exact that is.
@@ -82,8 +128,7 @@ impl<'a> TstInfo<'a> {
             TimeStampRequestError::Encoding(malformed) => TstInfoError::Encoding(malformed),
             _ => TstInfoError::Imprint,
         })?;
-        let serial = SerialNumber::from_der_content(fields.expect(tlv::INTEGER)?.integer()?)
-            .map_err(|_| TstInfoError::Serial)?;
+        let serial = TokenSerial::read(fields.expect(tlv::INTEGER)?)?;
         let time = fields.expect(tlv::GENERALIZED_TIME)?;
         let gen_time = time::read_fractional(time)?;
         let accuracy = match fields.optional(tlv::SEQUENCE)? {

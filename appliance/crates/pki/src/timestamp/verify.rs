@@ -1,12 +1,12 @@
 //! Whether a token may be relied upon (RFC 3161, 2.2 and 2.3).
 
+use model::Timestamp;
 use model::signing::{ArtifactDigest, HashAlgorithm};
-use model::{SerialNumber, Timestamp};
 
 use super::authority::check_purpose;
 use super::{
     Accuracy, FailureInfo, NotAnAuthority, PolicyOid, TimeStampResponse, TimeStampResponseError,
-    TokenError, TokenRead,
+    TokenError, TokenRead, TokenSerial,
 };
 use crate::algorithm;
 use crate::certificate::Certificate;
@@ -110,7 +110,7 @@ pub struct VerifiedTimeStamp {
     /// Whether any two tokens of the authority are in the order of their times.
     pub ordering: bool,
     /// The number that the authority gave it.
-    pub serial: SerialNumber,
+    pub serial: TokenSerial,
     /// Under which policy.
     pub policy: PolicyOid,
     /// By which hash it was stamped.
