@@ -170,8 +170,13 @@ fn purposes_count_below_the_root() {
     let free = below(&root, "");
     let roots = [root.certificate.clone()];
     let purpose = ExtendedKeyUsage::CODE_SIGNING;
-    let through =
-        |authority: &Authority| find(&leaf(authority), &[authority.certificate.clone()], &roots);
+    let through = |authority: &Authority| {
+        find(
+            &leaf(authority),
+            std::slice::from_ref(&authority.certificate),
+            &roots,
+        )
+    };
     assert!(through(&right).is_ok());
     assert!(through(&free).is_ok());
     assert_eq!(
@@ -179,7 +184,7 @@ fn purposes_count_below_the_root() {
         PathError::Purpose { place: 1, purpose }
     );
     // Who is trusted is trusted for it.
-    assert!(find(&leaf(&wrong), &[], &[wrong.certificate.clone()]).is_ok());
+    assert!(find(&leaf(&wrong), &[], std::slice::from_ref(&wrong.certificate)).is_ok());
     // The first certificate must have it.
     assert_eq!(
         find(&free.certificate, &[], &roots).unwrap_err(),
@@ -205,7 +210,7 @@ fn what_breaks_a_chain_breaks_a_path() {
     );
     let roots = [root.certificate.clone()];
     assert_eq!(
-        find(&outside, &[narrow.certificate.clone()], &roots).unwrap_err(),
+        find(&outside, std::slice::from_ref(&narrow.certificate), &roots).unwrap_err(),
         PathError::Chain(ChainError::NameConstraints { place: 1 })
     );
     // Certified twice, once without constraints: that way leads on.

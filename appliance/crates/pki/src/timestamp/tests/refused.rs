@@ -357,7 +357,7 @@ fn each_answer_that_does_not_fit_the_question_is_refused_by_its_reason() {
         stamped: Stamped::Message(MESSAGE),
         nonce: None,
         policy: None,
-        intermediates: &[stage.issuing.certificate.clone()],
+        intermediates: std::slice::from_ref(&stage.issuing.certificate),
         roots: &roots,
     };
     assert_eq!(
