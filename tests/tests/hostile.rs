@@ -9,6 +9,10 @@
 mod targets;
 
 #[cfg(test)]
+#[path = "hostile/signatures.rs"]
+mod signatures;
+
+#[cfg(test)]
 mod tests {
     use std::fmt::Write;
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +29,7 @@ mod tests {
         ResponsePlan,
     };
 
+    use super::signatures::Signatures;
     use super::targets::{TARGETS, Target};
 
     /// Returns the time that each target gets.
@@ -236,6 +241,14 @@ mod tests {
         run("crl", &revocation.crls);
         run("ocsp_request", &revocation.requests);
         run("ocsp_response", &revocation.responses);
+    }
+
+    #[test]
+    fn no_signature_and_no_time_stamp_make_their_parsers_panic() {
+        let signatures = Signatures::new();
+        run("cms", &signatures.cms);
+        run("timestamp_request", &signatures.requests);
+        run("timestamp_token", &signatures.tokens);
     }
 
     #[test]

@@ -8,12 +8,15 @@
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("csr", csr),
     ("certificate", certificate),
     ("crl", crl),
     ("ocsp_request", ocsp_request),
     ("ocsp_response", ocsp_response),
+    ("cms", cms),
+    ("timestamp_request", timestamp_request),
+    ("timestamp_token", timestamp_token),
     ("pem", pem),
     ("token_uri", token_uri),
     ("journal", journal),
@@ -120,6 +123,107 @@ pub fn ocsp_response(bytes: &[u8]) {
         let answers = basic.answers();
         assert_eq!(answers.len(), answers.count(), "each answer is read again");
         assert!(basic.data_der().len() < bytes.len());
+    }
+}
+
+/// Reads a signature (RFC 5652), verifies it by the certificates in it, and adds a
+/// time-stamp to it.
+pub fn cms(bytes: &[u8]) {
+    use pki::certificate::Certificate;
+    use pki::cms::{CmsQuestion, SignedData};
+    let _stamped = pki::cms::add_time_stamp(bytes, bytes);
+    let Ok(signed) = SignedData::parse(bytes) else {
+        return;
+    };
+    let hash = signed.digest_algorithm();
+    let Ok(digest) = model::signing::ArtifactDigest::new(hash, signed.message_digest()) else {
+        panic!("the digest that is signed does not have its hash's length");
+    };
+    let roots: Vec<_> = signed
+        .certificates()
+        .filter_map(|der| Certificate::from_der(der).ok())
+        .collect();
+    assert!(roots.len() <= 16, "certificates are bounded");
+    let at = signed.signing_time().unwrap_or_default();
+    let path = pki::path::PathQuestion {
+        intermediates: &[],
+        roots: &roots,
+        at,
+        purpose: None,
+    };
+    let verified = pki::cms::verify_detached(bytes, &CmsQuestion { digest, path });
+    if let Ok(verified) = verified {
+        assert!(!verified.chain.certificates().is_empty());
+        assert_eq!(signed.content(), None);
+    }
+}
+
+/// Reads a time-stamp request (RFC 3161, 2.4.1), and asks the same again.
+pub fn timestamp_request(bytes: &[u8]) {
+    use pki::timestamp::{RequestPlan, TimeStampRequest};
+    let request = match TimeStampRequest::parse(bytes) {
+        Ok(request) => request,
+        Err(error) => {
+            let failure = error.failure();
+            let refusal = pki::timestamp::rejection(failure, &error.to_string());
+            assert!(pki::timestamp::TimeStampResponse::parse(&refusal).is_ok());
+            return;
+        }
+    };
+    // Ours have no negative nonces.
+    let nonce = request.nonce();
+    let again = RequestPlan {
+        digest: request.digest(),
+        policy: request.policy(),
+        nonce: nonce.filter(|nonce| nonce.first().is_some_and(|first| first & 0x80 == 0)),
+        certificate: request.wants_certificate(),
+    };
+    match TimeStampRequest::parse(&again.encode()) {
+        Ok(read) => {
+            assert_eq!(read.digest(), request.digest());
+            assert_eq!(read.policy(), request.policy());
+            assert_eq!(read.nonce(), again.nonce);
+            assert_eq!(read.wants_certificate(), request.wants_certificate());
+        }
+        Err(error) => panic!("what was read is refused when it is written: {error}"),
+    }
+}
+
+/// Reads a time-stamp token or response (RFC 3161, 2.4.2), and verifies it by the
+/// certificates in it.
+pub fn timestamp_token(bytes: &[u8]) {
+    use pki::certificate::Certificate;
+    use pki::timestamp::{Stamped, TimeStampResponse, TokenQuestion, TokenRead};
+    let token_der = match TimeStampResponse::parse(bytes) {
+        Ok(TimeStampResponse::Granted(token_der)) => token_der,
+        Ok(TimeStampResponse::Rejected { status, .. }) => {
+            assert!(status > 1);
+            return;
+        }
+        Err(_) => bytes,
+    };
+    let Ok(token) = TokenRead::parse(token_der) else {
+        return;
+    };
+    let info = token.info();
+    assert!(info.serial.magnitude().len() <= 20);
+    let roots: Vec<_> = token
+        .signed_data()
+        .certificates()
+        .filter_map(|der| Certificate::from_der(der).ok())
+        .collect();
+    let question = TokenQuestion {
+        stamped: Stamped::Digest(info.digest),
+        nonce: info
+            .nonce
+            .filter(|nonce| nonce.first().is_some_and(|first| first & 0x80 == 0)),
+        policy: Some(info.policy),
+        intermediates: &[],
+        roots: &roots,
+    };
+    if let Ok(verified) = pki::timestamp::verify_token(token_der, &question) {
+        assert_eq!(verified.gen_time, info.gen_time);
+        assert_eq!(verified.serial, info.serial);
     }
 }
 
