@@ -140,12 +140,12 @@ fn an_authority_that_has_run_out_leads_nowhere() {
     let short = root.subordinate(issuing.key, &toml::from_str("validity = \"1d\"").unwrap());
     let roots = [root.certificate.clone()];
     let tomorrow = now() + std::time::Duration::from_secs(2 * 86_400);
-    let by = |intermediates: &[Certificate]| {
+    let by = |intermediates: &[Certificate], roots: &[Certificate]| {
         find_path(
             &leaf,
             &PathQuestion {
                 intermediates,
-                roots: &roots,
+                roots,
                 at: tomorrow,
                 purpose: None,
             },
@@ -153,10 +153,15 @@ fn an_authority_that_has_run_out_leads_nowhere() {
     };
     let short = short.certificate;
     assert!(matches!(
-        by(std::slice::from_ref(&short)).unwrap_err(),
+        by(std::slice::from_ref(&short), &roots).unwrap_err(),
         PathError::NotValid { place: 1, not_after, .. } if not_after == short.not_after()
     ));
-    assert!(by(&[short, long]).is_ok());
+    // Nor does being trusted help.
+    assert!(matches!(
+        by(&[], std::slice::from_ref(&short)).unwrap_err(),
+        PathError::NotValid { place: 1, .. }
+    ));
+    assert!(by(&[short, long], &roots).is_ok());
 }
 
 #[test]

@@ -352,6 +352,30 @@ fn openssl_takes_our_time_stamps_and_tells_what_they_say() {
 }
 
 #[test]
+fn openssl_takes_our_time_stamps_without_a_certificate() {
+    let bench = Bench::new();
+    let ecdsa = SignatureAlgorithm::Ecdsa(HashAlgorithm::Sha256);
+    let stamper = bench.stamper(TestKey::p256(), ecdsa);
+    let query = bench.named("query.tsq");
+    let mut arguments = vec!["ts", "-query", "-data", &bench.artifact, "-sha256"];
+    arguments.extend(["-out", &query]);
+    judge("openssl", &arguments);
+    let token = bench.stamp(&stamper, &bench.read("query.tsq"));
+    let file = bench.write("ours.tsr", &token.to_response());
+    let about = ["-queryfile", &query];
+    let (content, words) = bench.openssl_ts(&file, &about);
+    assert!(!content && words.contains("signer certificate"), "{words}");
+    let chain = [
+        stamper.authority.certificate().der(),
+        bench.issuing.certificate.der(),
+    ];
+    let chain = bench.write("chain.pem", pem::write_chain(chain).as_bytes());
+    let trust = ["-CAfile", &bench.root_pem, "-untrusted", &chain];
+    let verify = ["ts", "-verify", "-in", &file];
+    judge("openssl", &[&verify[..], &about, &trust].concat());
+}
+
+#[test]
 fn openssl_reads_our_requests_and_refusals() {
     let bench = Bench::new();
     let request = RequestPlan {
@@ -470,8 +494,10 @@ fn time_stamps_by_openssl_are_read_and_verified() {
             "[tsa]\ndefault_tsa = one\n[one]\nserial = {}\ndefault_policy = 1.2.3.4.1\n\
              digests = sha256, sha384, sha512\naccuracy = secs:1, millisecs:500, microsecs:100\n\
              clock_precision_digits = 3\nordering = yes\ntsa_name = yes\n\
-             signer_digest = {digest}\ness_cert_id_alg = {digest}\n",
-            bench.named("tsa-serial")
+             signer_digest = {digest}\ness_cert_id_alg = {digest}\n\
+             certs = {}\ness_cert_id_chain = yes\n",
+            bench.named("tsa-serial"),
+            bench.issuing_pem
         );
         let config = bench.write("tsa.cnf", config.as_bytes());
         let nonce = [1, 2, 3, 4, 5, 6, 7, 8];

@@ -368,6 +368,15 @@ fn each_name_of_the_certificate_that_is_wrong_is_refused_by_its_reason() {
         let read = SignedData::parse(&der).unwrap();
         assert!(read.attributes().signing_certificate.is_some());
     }
+    // Of several the first is the signer's (RFC 5035, 3).
+    let other = der(0x30, &[&der(4, &[&[2; 32]])]);
+    let both = [der(0x30, &[&hash]), other].concat();
+    let several = der(0x30, &[&der(0x30, &[&both])]);
+    let der_octets = Parts::with_attribute(attribute(SIGNING_CERTIFICATE_V2, &[&several])).to_der();
+    let read = SignedData::parse(&der_octets).unwrap();
+    let named = read.attributes().signing_certificate.unwrap();
+    assert_eq!(named.cert_hash, [1; 32]);
+    assert_eq!(read.attributes().certificates_named, 2);
     assert_eq!(
         value(&[SHA1, &hash]).refused(),
         CmsError::SigningCertificate
