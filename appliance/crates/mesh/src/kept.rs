@@ -11,7 +11,7 @@ use crate::error::Error;
 /// # Errors
 ///
 /// `File`; the old one stays.
-pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     let write = || {
         let parent = path.parent().filter(|parent| *parent != Path::new(""));
         if let Some(parent) = parent {
@@ -40,7 +40,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
 /// # Errors
 ///
 /// `File` when it cannot be read or is longer.
-pub(crate) fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Error> {
+pub fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Error> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut content = Vec::new();
         File::open(path)?.take(most + 1).read_to_end(&mut content)?;

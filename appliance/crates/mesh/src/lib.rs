@@ -17,7 +17,7 @@ pub mod enrol;
 mod error;
 mod excerpt;
 mod health;
-mod kept;
+pub mod kept;
 pub mod member;
 mod metrics;
 mod peer;

@@ -191,6 +191,32 @@ impl CrlChecker {
         });
     }
 
+    /// Returns when the oldest of the CRLs was issued by which clients are found good;
+    /// none where one is missing.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let issued = |part: &Arc<Part>| {
+            let held = part.held.load();
+            held.as_deref().map(|held| held.newest().this_update)
+        };
+        let clients = self.parts.iter().filter(|part| part.certifies_clients());
+        let issued: Option<Vec<Timestamp>> = clients.map(issued).collect();
+        issued?.into_iter().min()
+    }
+
+    /// Reads the complete CRLs that are kept, DER: for those who verify signatures of
+    /// others by them. Those that cannot be read are left out.
+    ///
+    /// Reads files: not for request workers.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Vec<u8>> {
+        let read = |part: &Arc<Part>| {
+            let path = self.kept_file(part, part.scope);
+            crate::kept::read(&path, MAX_KEPT).ok().flatten()
+        };
+        self.parts.iter().filter_map(read).collect()
+    }
+
     /// Takes a CRL that was fetched, if it is newer, and keeps it.
     ///
     /// Verifies, sorts and writes: where waiting is allowed.
