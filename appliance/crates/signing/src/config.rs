@@ -5,12 +5,12 @@ mod keys;
 mod limits;
 mod listener;
 mod profile;
-mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use mesh::member::{CheckedMember, MemberConfig, MemberDefaults};
 use mesh::revocation::RevocationConfig;
 use mesh::stapling::StaplingConfig;
 use model::signing::SigningProfileName;
@@ -23,7 +23,20 @@ pub use listener::{CheckedListener, SigningListenerConfig};
 pub use profile::{
     BuilderConfig, CheckedProfile, ProfileConfig, ProvenancePolicyConfig, SbomPolicyConfig,
 };
-pub use service::{CheckedService, ServiceConfig};
+
+/// `[signing.service]`: who the service is, where its keys are, and which CA signs
+/// for it.
+pub type ServiceConfig = MemberConfig<SigningMember>;
+
+/// What `[signing.service]` says where nothing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SigningMember;
+
+impl MemberDefaults for SigningMember {
+    const NAME: &'static str = "signing";
+    const TLS_KEY: &'static str = "signing-tls";
+    const ENROLMENT_KEY: &'static str = "signing-enrolment";
+}
 
 /// The name of the key and of the profile that are there where none is written.
 const DEFAULT: &str = "default";
@@ -88,7 +101,7 @@ impl Default for SigningConfig {
 #[derive(Debug, Clone)]
 pub struct CheckedSigningConfig {
     /// Who the service is, where its keys are, and which CA signs for it.
-    pub service: CheckedService,
+    pub service: CheckedMember,
     /// How it learns which clients no longer count.
     pub revocation: RevocationConfig,
     /// How the OCSP response is kept fresh that both listeners staple.
@@ -156,7 +169,7 @@ impl SigningConfig {
 
 /// Refuses one key for two purposes.
 fn check_distinct(
-    service: &CheckedService,
+    service: &CheckedMember,
     keys: &BTreeMap<String, CheckedKey>,
     timestamps: Option<&CheckedTimestamps>,
 ) -> Result<(), ConfigError> {

@@ -1,6 +1,7 @@
 //! Why `[signing]` cannot be worked with.
 
 use hsm_keystore::KeyAlgorithm;
+use mesh::member::InvalidMember;
 use mesh::revocation::InvalidRevocationConfig;
 use model::signing::SigningProfileName;
 
@@ -29,12 +30,9 @@ pub enum ConfigError {
     /// How revocations are followed.
     #[error("`revocation`: {0}")]
     Revocation(#[from] InvalidRevocationConfig),
-    /// A server name that is none.
-    #[error("`service.server_names`: {given:?} is neither a DNS name nor an IP address")]
-    ServerName {
-        /// The text given, cut at 80 characters.
-        given: String,
-    },
+    /// Who the service is.
+    #[error(transparent)]
+    Service(#[from] InvalidMember),
     /// No listener where something can be signed.
     #[error("`mesh` is switched off: nobody could have anything signed")]
     NoListener,
@@ -73,7 +71,7 @@ pub enum ConfigError {
         algorithm: KeyAlgorithm,
     },
     /// A URI that certificates of signers do not name.
-    #[error("`keys.{name}.uri`: {given:?} is no https or spiffe URI")]
+    #[error("`keys.{name}.uri`: {given:?} is no https URI")]
     KeyUri {
         /// The key's name here, cut at 40 characters.
         name: String,

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use const_oid::ObjectIdentifier as PolicyOid;
 use hsm_keystore::{KeyAlgorithm, KeyId};
 use jiff::SignedDuration;
 use model::ProfileName;
+use pki::timestamp::PolicyOid;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, cut, span};
@@ -27,7 +27,8 @@ pub struct ArtifactKeyConfig {
     /// The certificate's subject (RFC 4514).
     #[serde(default = "artifact_subject")]
     pub subject: String,
-    /// The URI that the certificate names; the service's own identity where absent.
+    /// The https URI that the certificate names; `https://TRUST-DOMAIN/service/signing/NAME`
+    /// where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
 }
@@ -116,7 +117,7 @@ pub struct CheckedKey {
     pub profile: ProfileName,
     /// The certificate's subject.
     pub subject: String,
-    /// The URI that the certificate names; the service's identity where absent.
+    /// The URI that the certificate names, where it is written.
     pub uri: Option<String>,
 }
 
@@ -155,8 +156,7 @@ fn check_key(name: &str, config: &ArtifactKeyConfig) -> Result<CheckedKey, Confi
     };
     check_algorithm(name, config.algorithm)?;
     if let Some(uri) = &config.uri {
-        let good = url::Url::parse(uri)
-            .is_ok_and(|url| matches!(url.scheme(), "https" | "spiffe") && url.has_host());
+        let good = url::Url::parse(uri).is_ok_and(|url| url.scheme() == "https" && url.has_host());
         if !good || !uri.is_ascii() {
             return Err(ConfigError::KeyUri {
                 name: cut(name, 40),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attest::sbom::{MinimumElement, SbomFormat};
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use hsm_keystore::KeyAlgorithm;
 use jiff::SignedDuration;
@@ -117,26 +118,6 @@ const fn one() -> u8 {
     1
 }
 
-/// The formats of bills of materials, as `attest` spells them.
-pub(crate) const SBOM_FORMATS: [&str; 5] = [
-    "cyclonedx-json",
-    "cyclonedx-xml",
-    "spdx-json",
-    "spdx-tag-value",
-    "spdx3-json",
-];
-
-/// The minimum elements of bills of materials, as `attest` spells them.
-pub(crate) const SBOM_ELEMENTS: [&str; 7] = [
-    "author",
-    "timestamp",
-    "supplier",
-    "component-name",
-    "component-version",
-    "unique-id",
-    "relationships",
-];
-
 /// Highest SLSA build level.
 const MAX_LEVEL: u8 = 3;
 
@@ -151,6 +132,8 @@ pub struct CheckedProfile {
     pub formats: Formats,
     /// What must hold.
     pub policy: Arc<Policy>,
+    /// The profile as written, in JSON: what verdicts name the digest of.
+    pub document: Arc<str>,
 }
 
 /// Gives errors of one profile their place.
@@ -268,7 +251,10 @@ impl ProfileConfig {
                 rule: "must be between nothing and ten years",
             })?
             .unsigned_abs();
+        // Strings, numbers and lists: nothing here can fail to encode.
+        let document = serde_json::to_string(self).unwrap_or_default();
         Ok(CheckedProfile {
+            document: document.into(),
             description: self.description.clone(),
             key: self.key.clone(),
             formats: if formats.is_empty() {
@@ -299,8 +285,18 @@ impl SbomPolicyConfig {
     fn check(&self, place: &Place<'_>) -> Result<SbomRule, ConfigError> {
         Ok(SbomRule {
             required: self.required,
-            formats: place.words("sbom.formats", &self.formats, &SBOM_FORMATS, |word| word)?,
-            elements: place.words("sbom.elements", &self.elements, &SBOM_ELEMENTS, |word| word)?,
+            formats: place.words(
+                "sbom.formats",
+                &self.formats,
+                &SbomFormat::ALL.map(SbomFormat::as_str),
+                |word| word,
+            )?,
+            elements: place.words(
+                "sbom.elements",
+                &self.elements,
+                &MinimumElement::ALL.map(MinimumElement::as_str),
+                |word| word,
+            )?,
             names_artifact: self.names_artifact,
         })
     }

@@ -229,7 +229,6 @@ impl SigningLedger {
         let progress = Located {
             code: QUEUE_WAITING,
             time: own.due,
-            since: own.at,
             ..located
         };
         self.put(key::tagged(b'D', &own.id), located.encode());
@@ -255,7 +254,6 @@ impl SigningLedger {
             code,
             time,
             attempts: own.attempts,
-            since: own.since,
             ..located
         };
         self.put(key::tagged(b'd', &own.id), located.encode());

@@ -1,7 +1,5 @@
 //! The engine over disks that fail.
 
-mod attachments;
-
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::RwLock;

@@ -1,0 +1,61 @@
+//! What verifiers need to believe this service's signatures.
+
+use attest::trusted_root::{Authority, TrustedRoot, Validity};
+use pki::certificate::Certificate;
+
+use super::Signing;
+
+impl Signing {
+    /// Returns the trusted root of this moment.
+    pub(crate) fn trusted_root(&self) -> TrustedRoot {
+        let above = self.above();
+        let issuing = above.first();
+        let mut root = TrustedRoot {
+            certificate_authorities: vec![Authority {
+                uri: self.verifier_id.clone(),
+                valid_for: Validity {
+                    start: issuing.map(Certificate::not_before),
+                    end: None,
+                },
+                certificates: above.clone(),
+            }],
+            time_stamp_authorities: self
+                .keys
+                .timestamp_certificates()
+                .into_iter()
+                .map(|leaf| Authority {
+                    uri: self.verifier_id.clone(),
+                    valid_for: Validity {
+                        start: Some(leaf.not_before()),
+                        end: Some(leaf.not_after()),
+                    },
+                    // @sigstore/verify wants the authority's own certificate first.
+                    certificates: std::iter::once(leaf).chain(above.iter().cloned()).collect(),
+                })
+                .collect(),
+            logs: Vec::new(),
+            ct_logs: Vec::new(),
+        };
+        if let Some(log) = &self.log {
+            log.describe(&mut root);
+        }
+        root
+    }
+
+    /// Returns the authorities above the keys' certificates, the nearest first, the root
+    /// last.
+    fn above(&self) -> Vec<Certificate> {
+        let mut above: Vec<Certificate> = Vec::new();
+        let leaves = self.keys.artifact_keys().map(|(_, key)| key);
+        let known = leaves
+            .flat_map(|key| key.chain().iter().skip(1).cloned().collect::<Vec<_>>())
+            .chain(self.authorities.iter().cloned());
+        for certificate in known {
+            if !above.iter().any(|one| one.der() == certificate.der()) {
+                above.push(certificate);
+            }
+        }
+        above.sort_by_key(Certificate::is_self_issued);
+        above
+    }
+}
