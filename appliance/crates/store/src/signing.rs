@@ -46,4 +46,10 @@ pub use status::{SigningCounts, SigningStatus};
 pub use store::SigningStore;
 
 #[cfg(test)]
+pub(crate) use self::{
+    act::{Act, Outcome},
+    ledger::SigningLedger,
+};
+
+#[cfg(test)]
 mod tests;

@@ -45,7 +45,11 @@ fn an_embedded_timestamp_is_verified_under_its_log_and_issuer_alone() {
     assert_eq!(verified, Ok(vec![expected]));
     let log_id = log_id(&log_key);
     assert_eq!(
-        verify(&leaf, &TestKey::p256().public_key(), &[log_key.clone()]),
+        verify(
+            &leaf,
+            &TestKey::p256().public_key(),
+            std::slice::from_ref(&log_key)
+        ),
         Err(SctError::BadSignature { log_id })
     );
     assert_eq!(

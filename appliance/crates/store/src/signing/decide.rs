@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) leaves: u64,
     /// Attempts, this one included.
     pub(crate) attempts: u32,
+    /// Since when they are counted, in microseconds since the epoch.
+    pub(crate) since: i64,
     /// Deliveries that were queued before.
     pub(crate) queued: HashSet<DeliveryId>,
     /// Documents to attach: those of one frame together.

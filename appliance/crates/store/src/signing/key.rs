@@ -53,6 +53,8 @@ pub(crate) struct Located {
     pub(crate) time: i64,
     /// Attempts so far.
     pub(crate) attempts: u32,
+    /// Since when those are counted, in microseconds since the epoch.
+    pub(crate) since: i64,
 }
 
 impl Located {
@@ -64,6 +66,7 @@ impl Located {
             code: 0,
             time: 0,
             attempts: 0,
+            since: 0,
         }
     }
 

@@ -172,7 +172,8 @@ fn records<'a>(act: &'a Act, plan: &Plan) -> (Kind, Vec<Record<'a>>) {
             (Kind::DeliveriesQueued, records.collect())
         }
         Act::Attempted { id, attempt, at } => {
-            let progress = DeliveryProgressV1::attempt(id, plan.attempts, attempt, *at);
+            let progress =
+                DeliveryProgressV1::attempt(id, (plan.attempts, plan.since), attempt, *at);
             let record = Record::DeliveryProgress(progress);
             (Kind::DeliveryProgress, vec![record])
         }

@@ -176,6 +176,8 @@ pub struct DeliveryRecord {
     pub body: Bytes,
     /// When it was queued.
     pub queued_at: Timestamp,
+    /// Since when attempts are counted: when it was queued, or last sent again.
+    pub waiting_since: Timestamp,
     /// Attempts that ended.
     pub attempts: u32,
     /// What became of it.

@@ -1,6 +1,6 @@
 //! The signing store over one directory.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,7 +15,6 @@ use super::document::{
     StoredDocument, blocking,
 };
 use super::error::SigningStoreError;
-use super::key;
 use super::ledger::{SigningLedger, SigningOptions};
 use super::memory::Memory;
 use super::metrics::SigningStoreMetrics;
@@ -30,10 +29,10 @@ use super::scan;
 use super::status::SigningStatus;
 use super::store::SigningStore;
 use super::view::View;
-use crate::blobs::{Blobs, Sha256};
+use crate::blobs::Blobs;
 use crate::config::StoreConfig;
 use crate::directory::StoreDirectory;
-use crate::error::{Error, IndexFault};
+use crate::error::Error;
 use crate::writer::{self, Recovered, Sources, Writer};
 
 /// The signing store over one directory.
@@ -97,7 +96,7 @@ impl SigningRecords {
             &config.directory,
             config.min_free_bytes(),
             max_bytes,
-            recorded_blobs(&sources)?,
+            scan::recorded_blobs(&sources)?,
         )?;
         if swept.orphans > 0 {
             tracing::info!(
@@ -218,21 +217,6 @@ impl SigningRecords {
             None => Err(SigningStoreError::NoDelivery { id: *id }),
         }
     }
-}
-
-/// Returns the documents in files of their own that records name.
-fn recorded_blobs(sources: &Sources) -> Result<HashMap<Sha256, u64>, Error> {
-    let unreadable = || sources.index.unusable(IndexFault::Entry);
-    sources
-        .index
-        .range(key::prefixed(b"b".to_vec()))
-        .map(|item| {
-            let (key, value) = item?;
-            let len = value[..].try_into().map(u64::from_be_bytes);
-            let sha256 = key::sha256_of(&key).ok_or_else(unreadable)?;
-            Ok((sha256, len.map_err(|_| unreadable())?))
-        })
-        .collect()
 }
 
 /// Returns a time in memory as one.

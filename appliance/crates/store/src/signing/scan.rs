@@ -1,7 +1,7 @@
 //! Searches and listings over the signing index. Blocks: called off the request
 //! workers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,7 +13,9 @@ use super::key::{self, ID_LEN};
 use super::queue::{DeliveryRecord, EventRecord, QueueState};
 use super::record::{Listing, SearchFilter, SignatureRecord};
 use super::view::View;
-use crate::error::Error;
+use crate::blobs::Sha256;
+use crate::error::{Error, IndexFault};
+use crate::writer::Sources;
 
 /// Most records looked at for one page.
 const LOOKED_AT: usize = 10_000;
@@ -260,4 +262,23 @@ pub(crate) fn leaves(view: View<'_>, range: Range<u64>) -> Result<Vec<Bytes>, Er
         }
     }
     Ok(leaves)
+}
+
+/// Returns the documents in files of their own that records name, with their lengths.
+///
+/// # Errors
+///
+/// `Index` when they cannot be read.
+pub(crate) fn recorded_blobs(sources: &Sources) -> Result<HashMap<Sha256, u64>, Error> {
+    let unreadable = || sources.index.unusable(IndexFault::Entry);
+    sources
+        .index
+        .range(key::prefixed(b"b".to_vec()))
+        .map(|item| {
+            let (key, value) = item?;
+            let len = value[..].try_into().map(u64::from_be_bytes);
+            let sha256 = key::sha256_of(&key).ok_or_else(unreadable)?;
+            Ok((sha256, len.map_err(|_| unreadable())?))
+        })
+        .collect()
 }

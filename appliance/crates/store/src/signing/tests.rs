@@ -47,7 +47,7 @@ fn open(directory: &Path) -> SigningRecords {
 }
 
 /// Returns a time.
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
 }
 
@@ -59,17 +59,17 @@ fn octets(number: u32) -> [u8; 10] {
 }
 
 /// Returns a signature's name.
-fn signature_id(number: u32) -> SignatureId {
+pub(crate) fn signature_id(number: u32) -> SignatureId {
     SignatureId::new(at(number.into()), octets(number))
 }
 
 /// Returns an event's name.
-fn event_id(number: u32) -> EventId {
+pub(crate) fn event_id(number: u32) -> EventId {
     EventId::new(at(number.into()), octets(number))
 }
 
 /// Returns a delivery's name.
-fn delivery_id(number: u32) -> DeliveryId {
+pub(crate) fn delivery_id(number: u32) -> DeliveryId {
     DeliveryId::new(at(number.into()), octets(number))
 }
 
@@ -98,12 +98,12 @@ fn sbom(number: u32) -> Document {
 }
 
 /// Returns who asks.
-fn signer(name: &str) -> SignerLabel {
+pub(crate) fn signer(name: &str) -> SignerLabel {
     SignerLabel::new(&format!("signer/{name}")).unwrap()
 }
 
 /// Returns a signature to be begun.
-fn new_signature(number: u32) -> NewSignature {
+pub(crate) fn new_signature(number: u32) -> NewSignature {
     NewSignature {
         id: signature_id(number),
         signer: signer("ci-1"),
@@ -147,7 +147,7 @@ fn new_signature(number: u32) -> NewSignature {
 }
 
 /// Returns a stage with a time-stamp and a leaf.
-fn stage(number: u32) -> Stage {
+pub(crate) fn stage(number: u32) -> Stage {
     Stage {
         timestamps: vec![TimestampIntent {
             label: "artifact".into(),
@@ -165,7 +165,7 @@ fn leaf(number: u32) -> Bytes {
 }
 
 /// Returns what was signed.
-fn signed(number: u32) -> Signed {
+pub(crate) fn signed(number: u32) -> Signed {
     let attestation = document(&format!("attestation {number} "), 100_000);
     let vsa = document(&format!("vsa {number} "), 900);
     let lines = {
@@ -194,7 +194,7 @@ fn signed(number: u32) -> Signed {
 }
 
 /// Returns a delivery to be queued.
-fn new_delivery(number: u32) -> NewDelivery {
+pub(crate) fn new_delivery(number: u32) -> NewDelivery {
     NewDelivery {
         id: delivery_id(number),
         hook: WebhookName::new("chat").unwrap(),
@@ -206,7 +206,7 @@ fn new_delivery(number: u32) -> NewDelivery {
 }
 
 /// Returns an event that came in.
-fn new_event(number: u32) -> NewEvent {
+pub(crate) fn new_event(number: u32) -> NewEvent {
     NewEvent {
         id: event_id(number),
         hook: WebhookName::new("github").unwrap(),
@@ -221,7 +221,7 @@ fn new_event(number: u32) -> NewEvent {
 }
 
 /// Returns a time-stamp asked for by itself.
-fn new_timestamp(number: u32) -> NewTimestamp {
+pub(crate) fn new_timestamp(number: u32) -> NewTimestamp {
     NewTimestamp {
         serial: serial(number),
         imprint: artifact(number),
@@ -234,7 +234,7 @@ fn new_timestamp(number: u32) -> NewTimestamp {
 }
 
 /// Returns a withdrawal.
-fn withdrawal(second: i64) -> NewWithdrawal {
+pub(crate) fn withdrawal(second: i64) -> NewWithdrawal {
     NewWithdrawal {
         reason: WithdrawalReason::Vulnerable,
         note: None,

@@ -208,7 +208,7 @@ pub(crate) struct DeliveryV1<'a> {
     /// Not before.
     pub(crate) due: i64,
     /// When.
-    at: i64,
+    pub(crate) at: i64,
 }
 
 impl<'a> From<&'a NewDelivery> for DeliveryV1<'a> {
@@ -233,6 +233,7 @@ impl DeliveryV1<'_> {
             event: self.event.into(),
             body: Bytes::copy_from_slice(self.body.0),
             queued_at: time(self.at)?,
+            waiting_since: time(self.at)?,
             attempts: 0,
             state: DeliveryState::Waiting {
                 due: time(self.due)?,
@@ -249,6 +250,8 @@ pub(crate) struct DeliveryProgressV1<'a> {
     pub(crate) id: [u8; 16],
     /// Attempts that ended.
     pub(crate) attempts: u32,
+    /// Since when they are counted.
+    pub(crate) since: i64,
     /// When.
     pub(crate) at: i64,
     /// Its state.
@@ -271,13 +274,14 @@ impl<'a> DeliveryProgressV1<'a> {
     /// Writes how an attempt ended.
     pub(crate) fn attempt(
         id: &DeliveryId,
-        attempts: u32,
+        (attempts, since): (u32, i64),
         attempt: &'a Attempt,
         at: Timestamp,
     ) -> Self {
         Self {
             id: *id.octets(),
             attempts,
+            since,
             at: at.as_microsecond(),
             state: match attempt {
                 Attempt::Delivered { status } => DeliveryStateV1::Delivered(*status),
@@ -294,6 +298,7 @@ impl<'a> DeliveryProgressV1<'a> {
         Self {
             id: *id.octets(),
             attempts: 0,
+            since: at.as_microsecond(),
             at: at.as_microsecond(),
             state: DeliveryStateV1::Waiting(due.as_microsecond(), None),
         }
@@ -312,6 +317,7 @@ impl<'a> DeliveryProgressV1<'a> {
     pub(crate) fn progress(self, record: &mut DeliveryRecord) -> Option<()> {
         let at = time(self.at)?;
         record.attempts = self.attempts;
+        record.waiting_since = time(self.since)?;
         record.state = match self.state {
             DeliveryStateV1::Waiting(due, error) => DeliveryState::Waiting {
                 due: time(due)?,

@@ -85,6 +85,7 @@ pub(super) fn finish_event(view: View<'_>, id: &EventId, outcome: &EventOutcome)
 fn another_attempt(progress: &Located) -> Decided {
     let plan = Plan {
         attempts: progress.attempts.saturating_add(1),
+        since: progress.since,
         ..Plan::default()
     };
     Decided::Record(plan, Done::Recorded)

@@ -229,6 +229,7 @@ impl SigningLedger {
         let progress = Located {
             code: QUEUE_WAITING,
             time: own.due,
+            since: own.at,
             ..located
         };
         self.put(key::tagged(b'D', &own.id), located.encode());
@@ -254,6 +255,7 @@ impl SigningLedger {
             code,
             time,
             attempts: own.attempts,
+            since: own.since,
             ..located
         };
         self.put(key::tagged(b'd', &own.id), located.encode());

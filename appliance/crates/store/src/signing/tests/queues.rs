@@ -220,6 +220,7 @@ async fn a_delivery_is_due_until_an_attempt_is_recorded_and_may_be_sent_again() 
         error: None,
     };
     assert_eq!((again.attempts, &again.state), (0, &waiting));
+    assert_eq!((again.queued_at, again.waiting_since), (at(1), at(39)));
     assert_eq!(again.body, new_delivery(1).body);
     store.resend(&id, at(50), at(39)).await.unwrap();
     assert_eq!(

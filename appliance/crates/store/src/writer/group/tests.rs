@@ -1,5 +1,7 @@
 //! The engine over disks that fail.
 
+mod attachments;
+
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::RwLock;
