@@ -334,6 +334,85 @@ mod tests {
         run("jws", &seeds.map(|seed| seed.as_bytes().to_vec()));
     }
 
+    /// Reads a document that another program wrote.
+    fn document(name: &str) -> Vec<u8> {
+        let folder = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../appliance/crates/attest/tests/data/sbom"
+        );
+        std::fs::read(std::path::Path::new(folder).join(name)).unwrap()
+    }
+
+    #[test]
+    fn no_bill_of_materials_makes_its_reader_panic() {
+        let seeds = [
+            "python-lib-1.2.json",
+            "python-lib-1.6.json",
+            "python-lib-1.4.xml",
+            "python-lib-1.7.xml",
+            "cyclonedx-npm-1.6.json",
+            "spdx-tools-2.2.spdx.json",
+            "spdx-tools-2.3.spdx",
+            "spdx-python-model-3.0.1.json",
+        ]
+        .map(document);
+        for seed in &seeds {
+            attest::sbom::Sbom::parse(seed, &Default::default()).unwrap();
+        }
+        run("sbom", &seeds);
+    }
+
+    #[test]
+    fn no_attestation_makes_its_readers_panic() {
+        use attest::dsse::{Envelope, IN_TOTO, Signature};
+        use attest::provenance::Submission;
+        use attest::statement::Subject;
+        let environment = [
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_SERVER_URL", "https://github.example"),
+            ("GITHUB_REPOSITORY", "a/b"),
+            ("GITHUB_REF", "refs/tags/v1"),
+            ("GITHUB_SHA", "c27d339ee6075c1f744c5d4b200f7901aad2c369"),
+            ("GITHUB_RUN_ID", "1"),
+            (
+                "GITHUB_WORKFLOW_REF",
+                "a/b/.github/workflows/x.yml@refs/tags/v1",
+            ),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let subject = Subject {
+            name: "a".into(),
+            digest: [model::signing::ArtifactDigest::sha256([7; 32])]
+                .into_iter()
+                .collect(),
+        };
+        let statement =
+            attest::provenance::from_ci(&environment.into_iter().collect(), subject).unwrap();
+        let signature = Signature {
+            keyid: Some("k".into()),
+            sig: vec![7; 70],
+        };
+        let envelope = Envelope::signed(IN_TOTO, statement.bytes().to_vec(), signature);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default()
+            .self_signed(&key)
+            .unwrap();
+        let bundle = attest::bundle::Bundle::envelope(leaf.der(), envelope.clone()).unwrap();
+        let seeds = [
+            statement.predicate().to_vec(),
+            statement.bytes().to_vec(),
+            envelope.to_json(),
+            bundle.to_json().into_bytes(),
+            [statement.bytes(), b"\n", &envelope.to_json(), b"\n"].concat(),
+        ];
+        for seed in &seeds {
+            Submission::parse(seed, &Default::default()).unwrap();
+        }
+        run("provenance", &seeds);
+        run("statement", &seeds[1..2]);
+        run("dsse", &seeds[2..3]);
+    }
+
     #[test]
     fn no_certificate_and_no_journal_make_their_parsers_panic() {
         let mut ca = Builder::on_files().start().unwrap();

@@ -8,7 +8,7 @@
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: &[(&str, Target)] = &[
     ("csr", csr),
     ("certificate", certificate),
     ("crl", crl),
@@ -23,6 +23,10 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("caa", caa),
     ("tls_alpn", tls_alpn),
     ("jws", jws),
+    ("dsse", dsse),
+    ("statement", statement),
+    ("provenance", provenance),
+    ("sbom", sbom),
 ];
 
 /// Reads a certificate request (RFC 2986).
@@ -315,5 +319,88 @@ pub fn tls_alpn(bytes: &[u8]) {
             told.len() < 2000 && !told.contains(char::is_control),
             "{told}"
         );
+    }
+}
+
+/// Reads an envelope, and writes what was read.
+pub fn dsse(bytes: &[u8]) {
+    use attest::dsse::Envelope;
+    let limits = attest::json::Limits::default();
+    let Ok(envelope) = Envelope::parse(bytes, &limits) else {
+        return;
+    };
+    let pae = envelope.pae();
+    assert!(pae.ends_with(envelope.payload()));
+    let again = Envelope::parse(&envelope.to_json(), &limits);
+    assert_eq!(again.as_ref(), Ok(&envelope), "what is written is the same");
+}
+
+/// Reads a statement, and builds one around the same predicate.
+pub fn statement(bytes: &[u8]) {
+    use attest::statement::Statement;
+    let limits = attest::json::Limits::default();
+    let Ok(statement) = Statement::parse(bytes, &limits) else {
+        return;
+    };
+    assert_eq!(statement.bytes(), bytes, "kept as it was");
+    for subject in statement.subjects() {
+        let found = statement.check_subject(&subject.digest);
+        assert!(found.is_err() || found.is_ok_and(|found| found.digest.agrees(&subject.digest)));
+    }
+    let subjects = statement.subjects().to_vec();
+    let kind = statement.predicate_type();
+    match Statement::build(subjects, kind, statement.predicate(), &limits) {
+        Ok(built) => {
+            assert_eq!(built.predicate(), statement.predicate());
+            let limits = attest::json::Limits {
+                max_len: usize::MAX,
+                ..limits
+            };
+            assert_eq!(Statement::parse(built.bytes(), &limits), Ok(built));
+        }
+        Err(error) => panic!("what was read cannot be built: {error}"),
+    }
+}
+
+/// Reads provenance in any form.
+pub fn provenance(bytes: &[u8]) {
+    use attest::provenance::Submission;
+    let limits = attest::json::Limits::default();
+    let Ok(submission) = Submission::parse(bytes, &limits) else {
+        return;
+    };
+    assert!(!submission.provenance().is_empty());
+    for provenance in submission.provenance() {
+        assert!(!provenance.facts().builder_id.is_empty());
+        assert!(provenance.predicate().starts_with(b"{"));
+        match provenance.statement() {
+            Some(statement) => assert_eq!(provenance.predicate(), statement.predicate()),
+            None => assert!(!provenance.is_signed(), "what is signed is a statement"),
+        }
+    }
+}
+
+/// Reads a bill of materials.
+pub fn sbom(bytes: &[u8]) {
+    use attest::sbom::{Sbom, SbomError, SbomLimits};
+    match Sbom::parse(bytes, &SbomLimits::default()) {
+        Ok(sbom) => {
+            let digest = std::iter::empty().collect();
+            assert!(sbom.check_subject(&digest).is_ok(), "nothing to compare");
+            let subject = attest::statement::Subject {
+                name: String::new(),
+                digest: [model::signing::ArtifactDigest::sha256([1; 32])]
+                    .into_iter()
+                    .collect(),
+            };
+            if let Err(error) = sbom.to_statement(bytes, subject, "a:b") {
+                panic!("what was read cannot be attested: {error}");
+            }
+        }
+        Err(SbomError::BrokenSchema { format, problem }) => panic!("{format}: {problem}"),
+        Err(error) => {
+            let told = error.to_string();
+            assert!(told.len() < 4000, "{told}");
+        }
     }
 }
