@@ -161,10 +161,22 @@ impl Problem {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.insert_header((header::RETRY_AFTER, seconds.max(1).to_string()));
         }
+        if let Some(challenge) = challenge(inner.kind) {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
         if inner.close {
             response.force_close();
         }
         response.body(body)
+    }
+}
+
+/// Returns the challenge that goes with 401 (RFC 9110, 15.5.2; RFC 6750, 3).
+const fn challenge(kind: ProblemType) -> Option<&'static str> {
+    match kind {
+        ProblemType::OidcTokenRequired => Some("Bearer"),
+        ProblemType::OidcTokenInvalid => Some("Bearer error=\"invalid_token\""),
+        _ => None,
     }
 }
 

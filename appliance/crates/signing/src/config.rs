@@ -16,6 +16,8 @@ use mesh::stapling::StaplingConfig;
 use model::signing::SigningProfileName;
 use serde::{Deserialize, Serialize};
 
+use crate::oidc::{CheckedOidc, OidcConfig};
+
 pub use error::ConfigError;
 pub use keys::{ArtifactKeyConfig, CheckedKey, CheckedTimestamps, TimestampConfig};
 pub use limits::{CheckedLimits, LimitConfig};
@@ -66,6 +68,8 @@ pub struct SigningConfig {
     pub profiles: BTreeMap<SigningProfileName, ProfileConfig>,
     /// The profile of requests that name none.
     pub default_profile: SigningProfileName,
+    /// The issuers whose builds are enrolled for a token.
+    pub oidc: OidcConfig,
 }
 
 /// Makes a name from a literal of this crate; a test reads every default.
@@ -93,6 +97,7 @@ impl Default for SigningConfig {
                 },
             )]),
             default_profile,
+            oidc: OidcConfig::default(),
         }
     }
 }
@@ -120,6 +125,8 @@ pub struct CheckedSigningConfig {
     pub profiles: BTreeMap<SigningProfileName, CheckedProfile>,
     /// The profile of requests that name none.
     pub default_profile: SigningProfileName,
+    /// The issuers whose builds are enrolled for a token.
+    pub oidc: CheckedOidc,
 }
 
 impl SigningConfig {
@@ -152,7 +159,12 @@ impl SigningConfig {
                 profile: self.default_profile.clone(),
             });
         }
+        let oidc = self.oidc.check(&|name| profiles.contains_key(name))?;
+        if !oidc.is_empty() && open.is_none() {
+            return Err(ConfigError::OidcListener);
+        }
         Ok(CheckedSigningConfig {
+            oidc,
             service,
             revocation: self.revocation.clone(),
             stapling: self.stapling.clone(),

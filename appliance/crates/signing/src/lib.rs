@@ -20,6 +20,7 @@ pub mod keys;
 mod listen;
 mod memory;
 mod metrics;
+pub mod oidc;
 pub mod policy;
 mod problem;
 mod request;

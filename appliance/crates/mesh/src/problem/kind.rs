@@ -264,6 +264,23 @@ problem_types! {
         "the bundle, signature or policy to verify is not one",
         "correct what the detail names";
 
+    // Builds that bring a forge's token: 401 with the challenge of RFC 6750, 3.
+    OidcTokenRequired, "oidc-token-required", UNAUTHORIZED, "A forge's token is required",
+        "the request came without an OpenID Connect token in `Authorization: Bearer`",
+        "send the token that the forge gives to the job (GitHub: `id-token: write`; GitLab: `id_tokens`)";
+    OidcTokenInvalid, "oidc-token-invalid", UNAUTHORIZED, "The forge's token is not taken",
+        "the token fails the check that `check` names: its form, signature, issuer, audience, times or claims",
+        "ask the forge for a new token with the audience that the service wants; compare the detail with `[[signing.oidc]]`";
+    OidcTokenReplayed, "oidc-token-replayed", CONFLICT, "The forge's token was used before",
+        "the token came before with another certificate request",
+        "ask the forge for a new token";
+    OidcClaimsDenied, "oidc-claims-denied", FORBIDDEN, "No rule lets this build sign",
+        "the token is good, and none of its issuer's rules matches the build's repository, ref or workflow",
+        "compare the token's claims with the rules of `[[signing.oidc]]`";
+    OidcKeysUnavailable, "oidc-keys-unavailable", SERVICE_UNAVAILABLE, "The forge's keys are not there",
+        "the keys that verify the forge's tokens cannot be read or fetched",
+        "ask again after `Retry-After`; the operator finds the cause in the log";
+
     Internal, "internal", INTERNAL_SERVER_ERROR, "The service failed",
         "a fault of the service",
         "report it with the request id";

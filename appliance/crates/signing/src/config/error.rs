@@ -5,6 +5,7 @@ use mesh::member::InvalidMember;
 use mesh::revocation::InvalidRevocationConfig;
 use model::signing::SigningProfileName;
 
+use crate::oidc::OidcConfigError;
 use crate::urls::InvalidExternalUrl;
 
 /// Why `[signing]` cannot be worked with.
@@ -142,6 +143,14 @@ pub enum ConfigError {
         /// What it must be, as the rest of a sentence.
         rule: &'static str,
     },
+    /// Issuers of tokens.
+    #[error(transparent)]
+    Oidc(#[from] OidcConfigError),
+    /// Tokens are taken where nobody can bring one.
+    #[error(
+        "`oidc` needs the listener `open`: builds have no certificate when they bring their token"
+    )]
+    OidcListener,
     /// Time-stamps that every profile's signatures would lack.
     #[error("`profiles.{profile}.formats`: \"timestamp\" needs `timestamps.enabled`")]
     ProfileTimestamp {
