@@ -401,7 +401,7 @@ async fn every_problem_is_reached_and_leaves_nothing_behind() {
 }
 
 /// Reached by tests of their own: below, and in the mesh for what the shell says.
-const ELSEWHERE: [&str; 35] = [
+const ELSEWHERE: [&str; 40] = [
     // In `revoke` and `published`.
     "already-revoked",
     "bad-invalidity-date",
@@ -424,6 +424,11 @@ const ELSEWHERE: [&str; 35] = [
     "evidence-absent",
     "evidence-malformed",
     "idempotency-key-reused",
+    "oidc-claims-denied",
+    "oidc-keys-unavailable",
+    "oidc-token-invalid",
+    "oidc-token-replayed",
+    "oidc-token-required",
     "profile-denied",
     "provenance-invalid",
     "provenance-required",
