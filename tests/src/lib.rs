@@ -30,6 +30,7 @@ mod process;
 mod profile;
 mod program;
 mod request;
+pub mod verifiers;
 
 pub use appliance::Appliance;
 pub use builder::Builder;

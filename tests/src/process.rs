@@ -45,6 +45,27 @@ pub fn run(command: &mut Command) -> Result<String, Error> {
     })
 }
 
+/// Runs a program that answers by its status, 0 for yes and 1 for no, and returns the
+/// answer with what it wrote.
+///
+/// # Errors
+///
+/// `Program` when it cannot be started, `Failed` with what it said when it ends otherwise.
+pub(crate) fn answer_of(command: &mut Command) -> Result<(bool, String), Error> {
+    let output = output_of(command)?;
+    let words_of = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    let said = words_of(&output.stdout) + &words_of(&output.stderr);
+    match output.status.code() {
+        Some(0) => Ok((true, said)),
+        Some(1) => Ok((false, said)),
+        Some(_) | None => Err(Error::Failed {
+            command: words(command),
+            status: output.status,
+            said,
+        }),
+    }
+}
+
 /// Returns the command line, for messages.
 fn words(command: &Command) -> String {
     std::iter::once(command.get_program())

@@ -161,14 +161,18 @@ impl Bundle {
         )
     }
 
-    /// Makes a bundle of an envelope.
+    /// Makes a bundle of an envelope, without the key id of its signature: the key is the
+    /// certificate's, and `gh` takes a key id for the fingerprint that OpenSSH would print.
     ///
     /// # Errors
     ///
     /// `SignatureCount` unless the envelope has exactly one signature.
     pub fn envelope(leaf_der: &[u8], envelope: Envelope) -> Result<Self, DsseError> {
         envelope.only_signature()?;
-        Ok(Self::new(leaf_der, Content::Envelope(envelope)))
+        Ok(Self::new(
+            leaf_der,
+            Content::Envelope(envelope.without_key_ids()),
+        ))
     }
 
     /// Makes a bundle without proofs of time.

@@ -192,6 +192,15 @@ impl Envelope {
         }
     }
 
+    /// Leaves the key ids out, which are hints and not signed.
+    #[must_use]
+    pub(crate) fn without_key_ids(mut self) -> Self {
+        for signature in &mut self.signatures {
+            signature.keyid = None;
+        }
+        self
+    }
+
     /// Returns what the payload is.
     #[must_use]
     pub fn payload_type(&self) -> &str {

@@ -115,6 +115,29 @@ impl Authority {
 }
 
 impl Authority {
+    /// Describes a time-stamping authority by its certificate, the one that issued it and
+    /// the root, for as long as its certificate is valid.
+    ///
+    /// There are two, of which verifiers take the one they can follow: npm's wants a root
+    /// that issued itself at the end, the crate `sigstore-verify` wants every certificate
+    /// between both ends to be for time-stamping alone, which an authority that issues
+    /// other certificates as well is not.
+    #[must_use]
+    pub fn time_stamping(
+        uri: &str,
+        leaf: &Certificate,
+        issuing: &Certificate,
+        root: &Certificate,
+    ) -> [Self; 2] {
+        let valid_for = Validity {
+            start: Some(leaf.not_before()),
+            end: Some(leaf.not_after()),
+        };
+        let whole = vec![leaf.clone(), issuing.clone(), root.clone()];
+        let short = vec![leaf.clone(), issuing.clone()];
+        [whole, short].map(|certificates| Self::new(uri, certificates, valid_for))
+    }
+
     /// Returns the certificates that paths may end at, and those that they may go
     /// through.
     pub(crate) fn anchors(&self) -> (Vec<Certificate>, Vec<Certificate>) {

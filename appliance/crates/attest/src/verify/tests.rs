@@ -268,7 +268,7 @@ fn nobody_passes_without_a_time_that_somebody_vouches_for() {
 
 #[test]
 fn a_signature_stamped_after_the_certificates_end_fails() {
-    let signer = WORLD.forge_signer(TestKey::p256());
+    let signer = WORLD.forge_signer(TestKey::p256(), Form::Complete);
     let late = WORLD.message_bundle_at(&signer, ARTIFACT, Form::Complete, later(3600));
     let report = Question::new().of_bundle(&late);
     assert_eq!(failures(&report), [CheckName::CertificateValidity]);
@@ -357,7 +357,9 @@ fn authorities_count_in_their_time_alone() {
         [CheckName::CertificateChain]
     );
     let mut question = Question::new();
-    question.trust.time_stamp_authorities[0].valid_for.start = Some(later(1));
+    for authority in &mut question.trust.time_stamp_authorities {
+        authority.valid_for.start = Some(later(1));
+    }
     assert_eq!(
         failures(&question.of_bundle(&bundle)),
         [CheckName::TimeStamp, CheckName::CertificateValidity]

@@ -221,17 +221,21 @@ impl World {
         Signer { key, certificate }
     }
 
-    /// Issues a certificate for a forge's build, for ten minutes, seen by the log.
-    pub fn forge_signer(&self, key: TestKey) -> Signer {
+    /// Issues a certificate for a forge's build, for ten minutes, for the complete form
+    /// one that the log has seen.
+    pub fn forge_signer(&self, key: TestKey, form: Form) -> Signer {
         let profile = Profile::built_in(ProfileKind::CodeSigningForge).unwrap();
         let (public_key, subject) = (key.public_key(), Default::default());
         let claims = claims();
         let mut request = PlanRequest::new(&public_key, &subject, serial(71), now());
         request.forge = Some(&claims);
         let ms = u64::try_from(now().as_millisecond()).unwrap();
-        let certificate = self
-            .issuing
-            .issue_timestamped(&profile, &request, &self.ct, ms);
+        let certificate = match form {
+            Form::Plain => self.issuing.issue(&profile, &request),
+            Form::Complete => self
+                .issuing
+                .issue_timestamped(&profile, &request, &self.ct, ms),
+        };
         Signer { key, certificate }
     }
 
@@ -239,7 +243,7 @@ impl World {
     pub fn signer_for(&self, form: Form) -> Signer {
         match form {
             Form::Plain => self.signer(TestKey::p256()),
-            Form::Complete => self.forge_signer(TestKey::p256()),
+            Form::Complete => self.forge_signer(TestKey::p256(), form),
         }
     }
 
@@ -254,14 +258,13 @@ impl World {
                 vec![issuing.clone(), root.clone()],
                 since(issuing),
             )],
-            time_stamp_authorities: vec![Trusted::new(
+            time_stamp_authorities: Trusted::time_stamping(
                 "https://signing.example.internal/v1/timestamps",
-                vec![stamper.clone(), issuing.clone(), root.clone()],
-                Validity {
-                    end: Some(stamper.not_after()),
-                    ..since(stamper)
-                },
-            )],
+                stamper,
+                issuing,
+                root,
+            )
+            .to_vec(),
             logs: vec![LogInstance::signatures(
                 &self.log.note_key(),
                 since(issuing),
@@ -336,6 +339,17 @@ impl World {
 
     /// Signs a statement.
     pub fn envelope_bundle(&self, signer: &Signer, statement: &Statement, form: Form) -> Bundle {
+        self.envelope_bundle_at(signer, statement, form, now())
+    }
+
+    /// Signs a statement at a time.
+    pub fn envelope_bundle_at(
+        &self,
+        signer: &Signer,
+        statement: &Statement,
+        form: Form,
+        at: Timestamp,
+    ) -> Bundle {
         let algorithm = signer.key.algorithm();
         let payload = statement.bytes().to_vec();
         let signed = pae(IN_TOTO, &payload);
@@ -346,7 +360,7 @@ impl World {
         let envelope = Envelope::signed(IN_TOTO, payload, signature);
         let bundle = Bundle::envelope(signer.certificate.der(), envelope).unwrap();
         let digest = digest_of(hash_of(algorithm), &signed);
-        self.prove(bundle, signer, digest, form, now())
+        self.prove(bundle, signer, digest, form, at)
     }
 
     /// Makes a detached CMS signature, and one with a time-stamp in it.
