@@ -11,7 +11,6 @@
 //! | `/operator/…` | operators, on the listener with client certificates |
 
 mod answer;
-mod client;
 mod operator;
 mod post;
 mod problem;
@@ -21,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, guard};
-use mesh::{Peer, RequestContext};
+use mesh::{Peer, RequestContext, client_address};
 use model::acme::CertificateId;
 
 pub(crate) use problem::status_of;
@@ -82,7 +81,7 @@ impl Listener {
                 .cloned()
                 .ok_or_else(|| AcmeProblem::internal(NotBound))?,
             external_account_required: self.config.external_account_required,
-            client: client::address(request, &self.config.trusted_proxies),
+            client: client_address(request, &self.config.trusted_proxies),
             peer: peer.map(|peer| peer.identity().clone()),
             request_id: known.request_id,
             now: self.acme.clock.now(),

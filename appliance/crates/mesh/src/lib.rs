@@ -44,7 +44,7 @@ pub use peer::{Fingerprint, Peer, PeerCertificate, Unidentified};
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 pub use server::{
     Body, BodyLimits, JsonBody, RequestContext, RequestSpan, RouteName, Server, ServerHandle,
-    Shared,
+    Shared, client_address,
 };
 pub use tls::{
     AdmitAll, AdmitPeer, ClientTls, PeerVerifier, Refusal, Security, StaplePolicy, TlsIdentity,

@@ -11,6 +11,7 @@
 //! wake no other thread.
 
 mod body;
+mod client;
 pub(crate) mod connection;
 mod handshake;
 mod shell;
@@ -40,6 +41,7 @@ use crate::metrics::HttpMetrics;
 use crate::tls::{self, Security};
 
 pub use body::{Body, BodyLimits, JsonBody};
+pub use client::client_address;
 pub(crate) use shell::REQUEST_ID;
 pub use shell::{RequestContext, RequestSpan, RouteName};
 

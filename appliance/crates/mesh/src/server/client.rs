@@ -7,7 +7,8 @@ use ipnet::IpNet;
 
 /// Returns the client's address: the connection's, or what proxies that are
 /// trusted say of theirs.
-pub(super) fn address(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
+#[must_use]
+pub fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
     let peer = request
         .peer_addr()
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
