@@ -17,6 +17,9 @@ use model::signing::SigningProfileName;
 use serde::{Deserialize, Serialize};
 
 use crate::oidc::{CheckedOidc, OidcConfig};
+use crate::webhooks::{
+    CheckedHooks, DeliveryConfig, FetchConfig, HooksConfig, NotifyConfig, WebhookConfig,
+};
 
 pub use error::ConfigError;
 pub use keys::{ArtifactKeyConfig, CheckedKey, CheckedTimestamps, TimestampConfig};
@@ -70,6 +73,14 @@ pub struct SigningConfig {
     pub default_profile: SigningProfileName,
     /// The issuers whose builds are enrolled for a token.
     pub oidc: OidcConfig,
+    /// Who may start signatures by telling of a release.
+    pub webhooks: BTreeMap<String, WebhookConfig>,
+    /// From where artifacts are fetched.
+    pub fetch: FetchConfig,
+    /// Who is told of signatures.
+    pub notify: BTreeMap<String, NotifyConfig>,
+    /// How messages and reports are delivered.
+    pub delivery: DeliveryConfig,
 }
 
 /// Makes a name from a literal of this crate; a test reads every default.
@@ -98,6 +109,10 @@ impl Default for SigningConfig {
             )]),
             default_profile,
             oidc: OidcConfig::default(),
+            webhooks: BTreeMap::new(),
+            fetch: FetchConfig::default(),
+            notify: BTreeMap::new(),
+            delivery: DeliveryConfig::default(),
         }
     }
 }
@@ -127,6 +142,8 @@ pub struct CheckedSigningConfig {
     pub default_profile: SigningProfileName,
     /// The issuers whose builds are enrolled for a token.
     pub oidc: CheckedOidc,
+    /// What comes in by webhooks and what goes out.
+    pub hooks: CheckedHooks,
 }
 
 impl SigningConfig {
@@ -163,6 +180,13 @@ impl SigningConfig {
         if !oidc.is_empty() && open.is_none() {
             return Err(ConfigError::OidcListener);
         }
+        let hooks = HooksConfig {
+            webhooks: &self.webhooks,
+            fetch: &self.fetch,
+            notify: &self.notify,
+            delivery: &self.delivery,
+        }
+        .check(&|profile| profiles.contains_key(profile))?;
         Ok(CheckedSigningConfig {
             oidc,
             service,
@@ -175,6 +199,7 @@ impl SigningConfig {
             timestamps,
             profiles,
             default_profile: self.default_profile.clone(),
+            hooks,
         })
     }
 }

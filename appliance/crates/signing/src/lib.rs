@@ -21,6 +21,7 @@ mod listen;
 mod memory;
 mod metrics;
 pub mod oidc;
+mod outside;
 pub mod policy;
 mod problem;
 mod request;
@@ -30,6 +31,7 @@ mod service;
 mod sign;
 mod trust;
 mod urls;
+pub mod webhooks;
 
 pub use config::{
     ArtifactKeyConfig, BuilderConfig, CheckedKey, CheckedLimits, CheckedListener, CheckedProfile,
@@ -49,5 +51,8 @@ pub use service::{OpenError, SettledReport, Signing, SigningParts};
 pub use trust::TrustError;
 pub use urls::{ExternalUrl, InvalidExternalUrl};
 
+#[cfg(test)]
+#[path = "../../mesh/tests/resolve/name_server.rs"]
+mod name_server;
 #[cfg(test)]
 mod tests;

@@ -280,6 +280,31 @@ problem_types! {
     OidcKeysUnavailable, "oidc-keys-unavailable", SERVICE_UNAVAILABLE, "The forge's keys are not there",
         "the keys that verify the forge's tokens cannot be read or fetched",
         "ask again after `Retry-After`; the operator finds the cause in the log";
+    // Webhooks of the signing service.
+    WebhookUnknown, "webhook-unknown", NOT_FOUND, "There is no such webhook",
+        "the signing service has no webhook of the name",
+        "compare it with `[signing.webhooks]`";
+    WebhookSourceForbidden, "webhook-source-forbidden", FORBIDDEN, "The webhook's messages do not come from here",
+        "the message came from an address, or without a client certificate, that the webhook does not take",
+        "send it from where `addresses` and `clients` of the webhook say";
+    WebhookSignatureInvalid, "webhook-signature-invalid", FORBIDDEN, "The message is not signed by a secret of the webhook",
+        "no signature or token of the message fits a secret of the webhook; nothing of it was believed",
+        "give both ends the same secret, and have nothing in between rewrite the body";
+    WebhookStale, "webhook-stale", FORBIDDEN, "The message is too old, or of the future",
+        "the message is genuine, and its time lies more than five minutes from the service's",
+        "set the sender's clock, and sign the message anew when sending it again";
+    WebhookReplayed, "webhook-replayed", CONFLICT, "The delivery came before with another body",
+        "the delivery's id was used for another message",
+        "give each message an id of its own";
+    WebhookUnprocessable, "webhook-unprocessable", UNPROCESSABLE_ENTITY, "The message cannot be worked on",
+        "the message is genuine and starts a rule, but lacks what the rule needs, or names a host that nothing is fetched from",
+        "change what the detail names, at the sender or in the rule";
+    EventUnknown, "event-unknown", NOT_FOUND, "There is no such event",
+        "no event of the name came by a webhook, or it ended long ago",
+        "compare it with `GET /v1/webhooks/events`";
+    DeliveryUnknown, "delivery-unknown", NOT_FOUND, "There is no such delivery",
+        "no delivery has the name, or it ended long ago",
+        "compare it with `GET /v1/webhooks/deliveries`";
 
     Internal, "internal", INTERNAL_SERVER_ERROR, "The service failed",
         "a fault of the service",

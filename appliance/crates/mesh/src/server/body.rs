@@ -38,21 +38,46 @@ impl FromRequest for Body {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let limits = request.app_data::<BodyLimits>().copied();
         let length = declared_length(request);
-        let mut payload = payload.take();
+        let payload = payload.take();
         Box::pin(async move {
             let limits = limits.ok_or_else(|| Problem::internal(NoLimits))?;
-            match length {
-                // RFC 9110, 15.5.14: not a single octet of it is read.
-                Some(length) if length > limits.max_bytes as u64 => Err(too_large(&limits)),
-                _ => {
-                    let reading = read(&mut payload, &limits, length.unwrap_or(0) as usize);
-                    match timeout(limits.timeout, reading).await {
-                        Ok(outcome) => outcome.map(Self),
-                        Err(_) => Err(too_slow(&limits)),
-                    }
+            Self::within(length, payload, limits).await
+        })
+    }
+}
+
+impl Body {
+    /// Reads a body within limits that a handler knows only when it sees the request.
+    ///
+    /// # Errors
+    ///
+    /// `BodyTooLarge` and `BodyTimeout` beyond the limits, `MalformedRequest` when the body
+    /// ends early.
+    pub async fn read(
+        request: &HttpRequest,
+        payload: Payload,
+        limits: BodyLimits,
+    ) -> Result<Self, Problem> {
+        Self::within(declared_length(request), payload, limits).await
+    }
+
+    /// Reads a body whose length may be declared.
+    async fn within(
+        length: Option<u64>,
+        mut payload: Payload,
+        limits: BodyLimits,
+    ) -> Result<Self, Problem> {
+        match length {
+            // RFC 9110, 15.5.14: not a single octet of it is read.
+            Some(length) if length > limits.max_bytes as u64 => Err(too_large(&limits)),
+            _ => {
+                let reading = read(&mut payload, &limits, length.unwrap_or(0) as usize);
+                match timeout(limits.timeout, reading).await {
+                    Ok(outcome) => outcome.map(Self),
+                    Err(_) => Err(too_slow(&limits)),
                 }
             }
-        })
+        }
     }
 }
 

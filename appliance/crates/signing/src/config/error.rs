@@ -7,6 +7,7 @@ use model::signing::SigningProfileName;
 
 use crate::oidc::OidcConfigError;
 use crate::urls::InvalidExternalUrl;
+use crate::webhooks::InvalidHooks;
 
 /// Why `[signing]` cannot be worked with.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum ConfigError {
         /// Why.
         source: InvalidExternalUrl,
     },
+    /// What comes in by webhooks and what goes out.
+    #[error(transparent)]
+    Webhooks(#[from] InvalidHooks),
     /// How revocations are followed.
     #[error("`revocation`: {0}")]
     Revocation(#[from] InvalidRevocationConfig),
