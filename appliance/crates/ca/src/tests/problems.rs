@@ -401,7 +401,7 @@ async fn every_problem_is_reached_and_leaves_nothing_behind() {
 }
 
 /// Reached by tests of their own: below, and in the mesh for what the shell says.
-const ELSEWHERE: [&str; 40] = [
+const ELSEWHERE: [&str; 48] = [
     // In `revoke` and `published`.
     "already-revoked",
     "bad-invalidity-date",
@@ -416,6 +416,14 @@ const ELSEWHERE: [&str; 40] = [
     "acme-conflict",
     "acme-unknown",
     // Of the signing service, in its own tests.
+    "webhook-unknown",
+    "webhook-source-forbidden",
+    "webhook-signature-invalid",
+    "webhook-stale",
+    "webhook-replayed",
+    "webhook-unprocessable",
+    "event-unknown",
+    "delivery-unknown",
     "already-withdrawn",
     "artifact-digest-mismatch",
     "artifact-unknown",
