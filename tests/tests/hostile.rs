@@ -286,6 +286,21 @@ mod tests {
     }
 
     #[test]
+    fn no_name_of_the_signing_service_makes_its_reader_panic() {
+        let digest = |hash: &str, len: usize| format!("{hash}:{}", "0f".repeat(len));
+        let seeds = [
+            digest("sha256", 32),
+            digest("sha384", 48),
+            digest("sha512", 64),
+            "sig-06gc8k3c03vvvvvvvvvvvvvvvs".to_owned(),
+            "evt-cpnmuoj1000000000000000000".to_owned(),
+            "dlv-0000000000000000000000000g".to_owned(),
+            "72d3162e-cc78-11e3-81ab-4c9367dc0958".to_owned(),
+        ];
+        run("signing_name", &seeds.map(String::into_bytes));
+    }
+
+    #[test]
     fn no_caa_record_makes_its_judge_panic() {
         let seeds = [
             "\x00\x05issueca1.example.net; account=230123",

@@ -20,6 +20,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pem", pem),
     ("token_uri", token_uri),
     ("journal", journal),
+    ("signing_name", signing_name),
     ("caa", caa),
     ("tls_alpn", tls_alpn),
     ("jws", jws),
@@ -277,6 +278,32 @@ pub fn journal(bytes: &[u8]) {
         && let Ok(verified) = store::verify(folder.path())
     {
         assert!(verified.bytes <= bytes.len() as u64);
+    }
+}
+
+/// Reads what requests name at the signing service: digests of artifacts, its objects and
+/// what callers call theirs.
+pub fn signing_name(bytes: &[u8]) {
+    use model::signing::{ArtifactDigest, DeliveryId, EventId, SenderDeliveryId, SignatureId};
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match text.parse::<ArtifactDigest>() {
+        Ok(digest) => assert_eq!(digest.to_string(), text, "one digest has one spelling"),
+        Err(refused) => assert!(refused.to_string().len() < 500, "{refused}"),
+    }
+    if let Ok(id) = text.parse::<SignatureId>() {
+        assert_eq!(id.to_string(), text, "one name has one spelling");
+        let _time = id.time();
+    }
+    if let Ok(id) = text.parse::<EventId>() {
+        assert_eq!(id.to_string(), text, "one name has one spelling");
+    }
+    if let Ok(id) = text.parse::<DeliveryId>() {
+        assert_eq!(id.to_string(), text, "one name has one spelling");
+    }
+    if let Ok(id) = SenderDeliveryId::new(text) {
+        assert!(id.as_str().len() <= 128);
     }
 }
 
