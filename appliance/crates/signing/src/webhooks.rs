@@ -17,6 +17,7 @@
 mod authenticate;
 mod checksums;
 mod config;
+mod core;
 mod delivery;
 mod event;
 mod fetch;
@@ -229,7 +230,7 @@ impl Webhooks {
 
     /// Looks at the queues now, not when the next is due: after deliveries were queued
     /// by another act, and after the clock was set.
-    pub fn wake(&self) {
+    pub fn look(&self) {
         self.wake_events.notify_one();
         self.wake_deliveries.notify_one();
     }

@@ -112,9 +112,9 @@ impl Target {
 
 impl Webhooks {
     /// Returns the messages by which targets are told, to be queued in the act that makes
-    /// it happen; none if nobody wants to know. [`wake`](Self::wake) after that act.
+    /// it happen; none if nobody wants to know. [`look`](Self::look) after that act.
     #[must_use]
-    pub fn deliveries(&self, announcement: &Announcement) -> Vec<NewDelivery> {
+    pub fn messages_of(&self, announcement: &Announcement) -> Vec<NewDelivery> {
         let random = |_: &WebhookName| {
             let mut octets = [0; 10];
             aws_lc_rs::rand::fill(&mut octets).ok().map(|()| octets)

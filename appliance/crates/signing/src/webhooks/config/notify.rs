@@ -17,9 +17,6 @@ pub enum Happening {
     /// A signature was made.
     #[serde(rename = "signature.created")]
     SignatureCreated,
-    /// A signature was asked for and refused.
-    #[serde(rename = "signature.refused")]
-    SignatureRefused,
     /// A signature was withdrawn.
     #[serde(rename = "signature.withdrawn")]
     SignatureWithdrawn,
@@ -34,7 +31,6 @@ impl Happening {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignatureCreated => "signature.created",
-            Self::SignatureRefused => "signature.refused",
             Self::SignatureWithdrawn => "signature.withdrawn",
             Self::EventFailed => "event.failed",
         }

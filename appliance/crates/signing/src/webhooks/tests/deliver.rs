@@ -47,13 +47,13 @@ async fn receiver(house: &House, status: u16) -> (Forge, Arc<AtomicU16>) {
 
 /// Queues what is told of something.
 async fn announce(running: &Running, announcement: &Announcement) -> DeliveryId {
-    let deliveries = running.webhooks.deliveries(announcement);
+    let deliveries = running.webhooks.messages_of(announcement);
     let [one] = &deliveries[..] else {
         panic!("{deliveries:?}");
     };
     let id = one.id;
     running.store.enqueue_deliveries(deliveries).await.unwrap();
-    running.webhooks.wake();
+    running.webhooks.look();
     id
 }
 
@@ -138,12 +138,12 @@ async fn targets_are_told_only_of_what_they_want_to_know() {
     let running = house
         .open(&targets(&house, 443, "events = ['signature.withdrawn']"))
         .await;
-    assert_eq!(running.webhooks.deliveries(&created()), []);
+    assert_eq!(running.webhooks.messages_of(&created()), []);
     let withdrawn = Announcement {
         happening: Happening::SignatureWithdrawn,
         ..created()
     };
-    assert_eq!(running.webhooks.deliveries(&withdrawn).len(), 1);
+    assert_eq!(running.webhooks.messages_of(&withdrawn).len(), 1);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_receiver_that_fails_is_tried_again_with_the_same_id_until_a_dead_lett
     running.advance(3 * 86_400);
     let now = running.now();
     running.store.resend(&id, now, now).await.unwrap();
-    running.webhooks.wake();
+    running.webhooks.look();
     until(&running, &id, |delivery| {
         matches!(delivery.state, DeliveryState::Delivered { .. })
     })
@@ -217,7 +217,7 @@ async fn what_is_sent_again_after_its_age_still_has_its_tries() {
     running.advance(3 * 86_400);
     let now = running.now();
     running.store.resend(&id, now, now).await.unwrap();
-    running.webhooks.wake();
+    running.webhooks.look();
     let put_off = until(&running, &id, |delivery| {
         !matches!(delivery.state, DeliveryState::Waiting { error: None, .. })
     })
@@ -269,10 +269,10 @@ async fn a_slow_target_holds_up_no_other_and_is_sent_so_many_at_once() {
     );
     let running = house.start(&targets(&house, quick.port(), &more)).await;
     for _ in 0..8 {
-        let deliveries = running.webhooks.deliveries(&created());
+        let deliveries = running.webhooks.messages_of(&created());
         running.store.enqueue_deliveries(deliveries).await.unwrap();
     }
-    running.webhooks.wake();
+    running.webhooks.look();
     quick.asked_times(8).await;
     slow.asked_times(2).await;
     // All of the quick one's are through, and the slow one still has its first two.

@@ -310,7 +310,7 @@ impl Running {
     /// Moves the time, and has the queues looked at.
     pub(super) fn advance(&self, seconds: i64) {
         self.clock.advance(seconds);
-        self.webhooks.wake();
+        self.webhooks.look();
     }
 
     /// Takes an event as if a webhook had brought it.
