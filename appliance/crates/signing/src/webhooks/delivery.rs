@@ -217,7 +217,7 @@ impl Deliveries {
                 };
                 let next = failed
                     .again
-                    .then(|| patience.next(item.queued_at, item.attempts, failed.wanted, now))
+                    .then(|| patience.next(item.waiting_since, item.attempts, failed.wanted, now))
                     .flatten();
                 let error = failed.error;
                 match next {
