@@ -13,6 +13,7 @@
 
 mod config;
 mod enrol;
+mod fetch;
 mod http;
 mod jwk;
 mod keys;
@@ -31,6 +32,7 @@ pub use config::{
     OidcRuleConfig, Values,
 };
 pub use enrol::{Oidc, OidcParts};
+pub use fetch::{HttpsKeys, HttpsKeysError};
 pub use http::routes;
 pub use keys::{FetchFailure, FetchKeys};
 pub use leaf::{ForgeLeaf, ForgeLeafError, ForgeLeaves, forge_leaf};

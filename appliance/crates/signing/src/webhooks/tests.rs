@@ -6,4 +6,5 @@ mod fetching;
 mod forge;
 mod house;
 mod inbound;
+mod keys;
 mod working;
