@@ -18,8 +18,17 @@ const FILE_MODE: u32 = 0o600;
 pub(crate) struct StoreDirectory {
     /// Its path.
     path: PathBuf,
-    /// The locked file; closing it lets the directory go.
-    _lock: File,
+    /// The locked file.
+    lock: File,
+}
+
+impl Drop for StoreDirectory {
+    /// Lets the directory go at once: closing the file would not, while a process
+    /// that is being started from this one still has it.
+    fn drop(&mut self) {
+        // Closing it, which follows, does the same a moment later.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl StoreDirectory {
@@ -49,7 +58,7 @@ impl StoreDirectory {
         }
         let directory = Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         };
         make_private(&directory.journal())?;
         directory.make_index()?;

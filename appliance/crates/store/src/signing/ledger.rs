@@ -338,6 +338,13 @@ impl Ledger for SigningLedger {
         self.staged = Staged::default();
     }
 
+    fn doubt(&mut self) {
+        // The next opening knows whether a record names them.
+        for blob in &self.staged.blobs {
+            blob.record();
+        }
+    }
+
     fn replay(&mut self, frame: &Frame<'_>, place: Place) -> Result<(), Error> {
         let (kind, records) = codec::decode(frame)?;
         let size = self.view().log().size;

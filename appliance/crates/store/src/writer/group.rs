@@ -311,6 +311,9 @@ impl<L: Ledger> Engine<L> {
     /// Brings what is staged to disk, then into the index and into memory.
     fn commit(&mut self, group: &Group<L::Outcome>) -> Result<(), Error> {
         if let Err(error) = self.journal.commit() {
+            if matches!(error, CommitError::Fault(_)) {
+                self.ledger.doubt();
+            }
             self.ledger.discard();
             return Err(self.refuse(error));
         }
@@ -322,6 +325,7 @@ impl<L: Ledger> Engine<L> {
             hash: end.hash,
         };
         if let Err(fault) = self.index.apply(additions, &applied) {
+            self.ledger.doubt();
             self.ledger.discard();
             return Err(self.fail(Fault::Index(fault)));
         }

@@ -152,6 +152,10 @@ pub(crate) trait Ledger: Send + 'static {
     /// Forgets what is staged.
     fn discard(&mut self);
 
+    /// Told before [`discard`](Self::discard) that what is staged may be on disk all
+    /// the same: files that it names must stay.
+    fn doubt(&mut self) {}
+
     /// Stages a frame found in the journal behind the checkpoint. The index may
     /// have its keys already, or some of them.
     ///

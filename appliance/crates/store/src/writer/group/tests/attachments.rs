@@ -1,11 +1,12 @@
 //! Acts that bring frames before their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use model::signing::{ArtifactDigest, MediaType, SignatureId, SignerLabel, SigningProfileName};
 
 use super::*;
+use crate::blobs::Blobs;
 use crate::journal::walk;
 use crate::signing::{
     Act as SigningAct, Document, DocumentKind, NewSignature, Outcome as SigningOutcome,
@@ -178,6 +179,33 @@ fn a_disk_that_fills_between_an_acts_frames_refuses_it_and_recovers() {
     drop(engine);
     check(directory.path(), 2, &large);
     check(directory.path(), 1, &[(7, 100)]);
+}
+
+#[test]
+fn a_file_stays_where_its_record_may_be_on_disk_and_goes_where_it_is_not() {
+    for (broken, stays) in [("/dev/full", false), ("/dev/null", true)] {
+        let directory = tempdir().unwrap();
+        let mut engine = engine(directory.path());
+        let (blobs, _) = Blobs::open(directory.path(), 0, u64::MAX, HashMap::new()).unwrap();
+        let mut incoming = blobs.receive(u64::MAX).unwrap();
+        incoming.write(&[7; 1000]).unwrap();
+        let blob = incoming.finish().unwrap();
+        let file = directory
+            .path()
+            .join("blobs")
+            .join(hex::encode(blob.sha256()));
+        let document = Document::from_blob(MediaType::new("a/b").unwrap(), blob);
+        let mut act = begin(1, &[]);
+        if let SigningAct::Begin(new) = &mut act {
+            new.documents.insert(DocumentKind::Sbom, document);
+        }
+        // One takes no write, the other every write and no sync.
+        let real = engine.journal.append_to(device(broken));
+        let refused = run(&mut engine, vec![act]);
+        assert!(matches!(refused[..], [Err(_)]), "{refused:?}");
+        assert_eq!(file.exists(), stays, "{broken}");
+        engine.journal.append_to(real);
+    }
 }
 
 #[test]
