@@ -5,6 +5,7 @@ mod config;
 mod deliver;
 mod fetching;
 mod forge;
+mod hostile;
 mod house;
 mod inbound;
 mod keys;
