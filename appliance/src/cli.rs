@@ -19,6 +19,7 @@ mod reference;
 mod request;
 mod revocation;
 mod serve;
+mod service;
 mod status;
 mod store;
 mod token;

@@ -26,6 +26,7 @@ use ca::{CaConfig, CheckedCaConfig};
 use hsm_keystore::{KeyId, KeyStoreConfig};
 use model::TrustDomain;
 use serde::Deserialize;
+use signing::{CheckedSigningConfig, SigningConfig};
 
 use self::client::ClientConfig;
 pub(crate) use self::member::Member;
@@ -53,6 +54,9 @@ struct RawConfig {
     /// The ACME service.
     #[serde(default)]
     acme: AcmeConfig,
+    /// The signing service.
+    #[serde(default)]
+    signing: SigningConfig,
     /// The stores.
     #[serde(default)]
     store: RawStore,
@@ -108,8 +112,10 @@ pub(crate) struct Config {
     pub(crate) ca: CheckedCaConfig,
     /// The ACME service.
     pub(crate) acme: CheckedAcmeConfig,
+    /// The signing service.
+    pub(crate) signing: CheckedSigningConfig,
     /// The keystore of the issuing authority, if not that of `[keystore]`.
-    signing_keystore: Option<String>,
+    issuing_keystore: Option<String>,
     /// The keystore of the root, if not that of `[keystore]`.
     root_keystore: Option<String>,
     /// What each store may use.
@@ -173,23 +179,33 @@ impl Config {
         if let Err(error) = &acme {
             refuse(&["acme"], error);
         }
-        if let Some(name) = &raw.acme.service.keystore
-            && !raw.keystores.contains_key(name)
-        {
-            refuse(
-                &["acme", "service", "keystore"],
-                &NoSuchKeystore { name: name.clone() },
-            );
+        let signing = raw.signing.check();
+        if let Err(error) = &signing {
+            refuse(&["signing"], error);
         }
-        match (identity, ca, acme) {
-            (Ok(identity), Ok(ca), Ok(acme)) if refusals.is_empty() => Ok(Self {
+        for (service, keystore) in [
+            ("acme", &raw.acme.service.keystore),
+            ("signing", &raw.signing.service.keystore),
+        ] {
+            if let Some(name) = keystore
+                && !raw.keystores.contains_key(name)
+            {
+                refuse(
+                    &[service, "service", "keystore"],
+                    &NoSuchKeystore { name: name.clone() },
+                );
+            }
+        }
+        match (identity, ca, acme, signing) {
+            (Ok(identity), Ok(ca), Ok(acme), Ok(signing)) if refusals.is_empty() => Ok(Self {
                 identity,
                 state_dir: raw.state_dir,
                 keystore: raw.keystore,
                 keystores: raw.keystores,
                 ca,
                 acme,
-                signing_keystore: raw.ca.ceremony.issuing.keystore,
+                signing,
+                issuing_keystore: raw.ca.ceremony.issuing.keystore,
                 root_keystore: raw.ca.ceremony.root.keystore,
                 store: raw.store,
                 telemetry: raw.telemetry,
@@ -228,9 +244,9 @@ impl Config {
             .map(|(name, keystore)| (name.as_str(), keystore))
     }
 
-    /// Returns the name of the keystore that signs: the issuing authority's.
-    pub(crate) fn signing_keystore(&self) -> Option<&str> {
-        self.signing_keystore.as_deref()
+    /// Returns the name of the keystore that issues: the issuing authority's.
+    pub(crate) fn issuing_keystore(&self) -> Option<&str> {
+        self.issuing_keystore.as_deref()
     }
 
     /// Returns where the chain of the CA API's own certificate is kept.
@@ -256,6 +272,16 @@ impl Config {
     /// Returns where the ACME service's store lies and what it may use.
     pub(crate) fn acme_store(&self) -> StoreConfig {
         self.store_in("acme")
+    }
+
+    /// Returns where the signing service's store lies and what it may use.
+    pub(crate) fn signing_store(&self) -> StoreConfig {
+        self.store_in("signing")
+    }
+
+    /// Returns where the chains of the keys are kept that sign artifacts and time-stamps.
+    pub(crate) fn signing_chains(&self) -> PathBuf {
+        self.state_dir.join("signing-keys")
     }
 
     /// Returns a store's place below the state directory, and what it may use.
@@ -322,6 +348,25 @@ impl Config {
         Some(format!("{url}/directory"))
     }
 
+    /// Returns the URL of the signing service's listener with client certificates:
+    /// the one configured, or that of this machine where `[signing.mesh]` listens;
+    /// none where that is switched off.
+    pub(crate) fn signing_url(&self) -> Option<String> {
+        if !self.client.signing_url.is_empty() {
+            return Some(self.client.signing_url.clone());
+        }
+        let mesh = self.signing.mesh.as_ref()?;
+        Some(url_of(mesh.listener.listen))
+    }
+
+    /// Returns the URL of the signing service's listener without client certificates;
+    /// none where that is switched off.
+    pub(crate) fn signing_open_url(&self) -> Option<String> {
+        let open = self.signing.open.as_ref()?;
+        let outside = open.external_url.as_ref().map(ToString::to_string);
+        Some(outside.unwrap_or_else(|| url_of(open.listener.listen)))
+    }
+
     /// Returns the URL of metrics and health.
     pub(crate) fn telemetry_url(&self) -> String {
         format!("http://{}", self.telemetry.listen)
@@ -344,7 +389,7 @@ fn url_of(listen: SocketAddr) -> String {
     format!("https://{}", SocketAddr::new(host, listen.port()))
 }
 
-/// An authority's key is to be on a keystore that is not configured.
+/// A key is to be on a keystore that is not configured.
 #[derive(Debug, thiserror::Error)]
 #[error("no section [keystores.{name}]; add it, or leave `keystore` out for [keystore]")]
 struct NoSuchKeystore {

@@ -9,6 +9,7 @@ mod keystore;
 mod member;
 mod serve;
 mod services;
+mod signing;
 mod supervisor;
 
 pub(crate) use distribution::publication;

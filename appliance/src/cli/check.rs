@@ -84,6 +84,12 @@ struct Places {
     acme_http_port: u16,
     /// The ACME service's store.
     acme_store: String,
+    /// The signing service's listener with client certificates, where it is on.
+    signing: Option<String>,
+    /// The signing service's listener without, where it is on.
+    signing_open: Option<String>,
+    /// The signing service's store.
+    signing_store: String,
 }
 
 /// What `chancery check --json` prints.
@@ -115,6 +121,7 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> Result<ExitCode, Failure> {
     }
     checks.push(journal("store", &config.ca_store().directory));
     checks.push(journal("ACME store", &config.acme_store().directory));
+    checks.push(journal("signing store", &config.signing_store().directory));
     checks.push(identity(&config));
     let report = Report {
         sound: checks.iter().all(|check| check.outcome != Outcome::Failed),
@@ -129,6 +136,9 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> Result<ExitCode, Failure> {
             acme_mesh: config.acme_url(),
             acme_http_port: config.acme.validation.http_port(),
             acme_store: config.acme_store().directory.display().to_string(),
+            signing: config.signing_url(),
+            signing_open: config.signing_open_url(),
+            signing_store: config.signing_store().directory.display().to_string(),
         },
     };
     show(args, &report)?;

@@ -128,7 +128,7 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
 /// Opens everything, makes the authorities, then the operator's identity.
 async fn perform(config: &Config) -> Result<Report, Failure> {
     let keystores = Keystores::new(config, &Terminal);
-    let keystore = keystores.open(config.signing_keystore())?;
+    let keystore = keystores.open(config.issuing_keystore())?;
     let configured = config.ca_store();
     let store: Arc<dyn RevocationStore> = Arc::new(
         Certificates::open(&configured, StoreMetrics::default())

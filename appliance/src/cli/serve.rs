@@ -28,6 +28,8 @@ enum Service {
     Ca,
     /// The ACME service; without `ca`, its CA runs elsewhere.
     Acme,
+    /// The signing service; without `ca`, its CA runs elsewhere.
+    Signing,
 }
 
 impl Args {
@@ -41,6 +43,7 @@ impl Args {
         Services {
             ca: named(Service::Ca),
             acme: named(Service::Acme),
+            signing: named(Service::Signing),
         }
     }
 }
@@ -65,5 +68,36 @@ pub(super) fn run(args: &Args, config: Config, verbose: u8) -> Result<ExitCode, 
             error!("{}", failure.sentence());
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    /// The arguments alone.
+    #[derive(Debug, Parser)]
+    struct Line {
+        /// What is tried.
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Returns which services a command line runs: the CA, ACME, signing.
+    fn services(words: &[&str]) -> [bool; 3] {
+        let line = [&["serve"], words].concat();
+        let Services { ca, acme, signing } = Line::parse_from(line).args.services();
+        [ca, acme, signing]
+    }
+
+    #[test]
+    fn every_service_runs_unless_some_are_named() {
+        assert_eq!(services(&[]), [true; 3]);
+        assert_eq!(services(&["all"]), [true; 3]);
+        assert_eq!(services(&["ca"]), [true, false, false]);
+        assert_eq!(services(&["acme", "signing"]), [false, true, true]);
+        assert_eq!(services(&["signing", "all"]), [true; 3]);
     }
 }

@@ -1,10 +1,13 @@
 //! `chancery status`: what runs, what it stands on and what expires next.
 
+mod signing;
+
 use std::process::ExitCode;
 
 use mesh::wire::{CaStatus, CertificateFilter, CertificateRecord, CertificateStatus};
 use serde::Serialize;
 
+use self::signing::SigningService;
 use super::operator::Operator;
 use super::output;
 use crate::config::Config;
@@ -26,11 +29,14 @@ pub(super) struct Args {
 struct Status {
     /// The CA service.
     ca: CaStatus,
+    /// The signing service; none where its listener is switched off.
+    signing: Option<SigningService>,
     /// The valid certificates that expire within thirty days, soonest first.
     expiring: Vec<CertificateRecord>,
 }
 
-/// Shows the status; fails when a part of the CA is not ready.
+/// Shows the status; fails when a part of a service is not ready. A signing service that
+/// cannot be reached may not be meant to run, and is told as such.
 ///
 /// # Errors
 ///
@@ -51,11 +57,21 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         })?
         .certificates;
     expiring.sort_by_key(|certificate| certificate.not_after);
-    let ready = ca.parts.iter().all(|part| part.ready);
+    let signing = signing::ask(config)?;
+    let ready = ca.parts.iter().all(|part| part.ready)
+        && signing.as_ref().is_none_or(SigningService::is_ready);
     if args.json {
-        output::json(&Status { ca, expiring })?;
+        output::json(&Status {
+            ca,
+            signing,
+            expiring,
+        })?;
     } else {
         show(&ca, &expiring)?;
+        if let Some(signing) = &signing {
+            output::line("")?;
+            signing.show()?;
+        }
     }
     Ok(if ready {
         ExitCode::SUCCESS

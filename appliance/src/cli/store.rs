@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use ::store::StoreConfig;
 use ::store::acme::Retention;
+use ::store::signing::SigningOptions;
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -28,6 +29,8 @@ enum Which {
     Ca,
     /// The ACME service's.
     Acme,
+    /// The signing service's.
+    Signing,
 }
 
 impl Which {
@@ -36,6 +39,7 @@ impl Which {
         match self {
             Self::Ca => config.ca_store(),
             Self::Acme => config.acme_store(),
+            Self::Signing => config.signing_store(),
         }
     }
 }
@@ -151,6 +155,7 @@ fn rebuild(args: &RebuildArgs, config: &Config) -> Result<ExitCode, Failure> {
     let rebuild = || match args.store {
         Which::Ca => ::store::rebuild(&store),
         Which::Acme => ::store::acme::rebuild(&store, Retention::default()),
+        Which::Signing => ::store::signing::rebuild(&store, SigningOptions::default()),
     };
     let recovered = output::while_working("rebuilding the index", rebuild)
         .trying(|| format!("rebuild the index in {}", store.directory.display()))

@@ -13,6 +13,9 @@ pub(crate) struct ClientConfig {
     /// The address of the ACME service's listener with client certificates;
     /// empty: the address that `[acme.mesh]` listens on.
     pub(crate) acme_url: String,
+    /// The address of the signing service's listener with client certificates;
+    /// empty: the address that `[signing.mesh]` listens on.
+    pub(crate) signing_url: String,
     /// Directory of identities; empty: `identities` below `state_dir`.
     pub(crate) identities: PathBuf,
     /// The identity to log in with: `<identity>-key.pem` and
@@ -28,6 +31,7 @@ impl Default for ClientConfig {
         Self {
             url: String::new(),
             acme_url: String::new(),
+            signing_url: String::new(),
             identities: PathBuf::new(),
             identity: "operator".to_owned(),
             trust: PathBuf::new(),

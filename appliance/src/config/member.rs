@@ -56,8 +56,8 @@ impl Member<'_> {
 
 impl Config {
     /// Returns every service that the CA certifies over mutual TLS.
-    pub(crate) fn members(&self) -> [Member<'_>; 1] {
-        [self.acme_member()]
+    pub(crate) fn members(&self) -> [Member<'_>; 2] {
+        [self.acme_member(), self.signing_member()]
     }
 
     /// Returns the ACME service as a member of the mesh.
@@ -73,6 +73,24 @@ impl Config {
             stapling: &self.acme.stapling,
             chain_file: self.state_dir.join("acme-tls-chain.pem"),
             crls: self.state_dir.join("acme-crls"),
+            ca_url: self.ca_url_of(service),
+            trust: self.trust_of(service),
+        }
+    }
+
+    /// Returns the signing service as a member of the mesh.
+    pub(crate) fn signing_member(&self) -> Member<'_> {
+        let service = &self.signing.service;
+        Member {
+            name: "signing",
+            title: "signing service",
+            role: Role::ServiceSigning,
+            enrols_as: Role::EnrolSigning,
+            service,
+            revocation: &self.signing.revocation,
+            stapling: &self.signing.stapling,
+            chain_file: self.state_dir.join("signing-tls-chain.pem"),
+            crls: self.state_dir.join("signing-crls"),
             ca_url: self.ca_url_of(service),
             trust: self.trust_of(service),
         }

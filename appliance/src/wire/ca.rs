@@ -60,7 +60,7 @@ impl CaSide {
     ///
     /// When something stands in the way that does not pass by itself.
     pub(super) async fn start(&mut self, process: &Process<'_>) -> Result<(), Failure> {
-        let name = process.config.signing_keystore();
+        let name = process.config.issuing_keystore();
         let opened = process.keystores.open(process, name, "keystore").await?;
         let keystore = self.keystore.insert(opened);
         let running = start(

@@ -21,6 +21,7 @@ use tracing::info;
 use super::acme::AcmeCounts;
 use super::keyring::Keyring;
 use super::services::{Parts, Services, say_unready};
+use super::signing::SigningCounts;
 use super::supervisor::{StopSignals, Watchdog, tell};
 use crate::config::Config;
 use crate::failure::{Advise, Cause, Failure, Trying};
@@ -48,6 +49,8 @@ pub(super) struct Metrics {
     pub(super) revocation: RevocationMetrics,
     /// Of the ACME service.
     pub(super) acme: AcmeCounts,
+    /// Of the signing service.
+    pub(super) signing: SigningCounts,
 }
 
 impl Metrics {
@@ -62,6 +65,7 @@ impl Metrics {
         self.stapling.register(&mut registry);
         self.revocation.register(&mut registry);
         self.acme.register(&mut registry);
+        self.signing.register(&mut registry);
         registry
     }
 }

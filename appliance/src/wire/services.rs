@@ -6,7 +6,9 @@ use tracing::info;
 
 use super::acme::{self, AcmeSide};
 use super::ca::CaSide;
+use super::member::{MemberSide, MeshService};
 use super::serve::{Process, Running};
+use super::signing::{self, SigningSide};
 use super::supervisor::tell;
 use crate::failure::Failure;
 
@@ -17,6 +19,8 @@ pub(crate) struct Services {
     pub(crate) ca: bool,
     /// The ACME service.
     pub(crate) acme: bool,
+    /// The signing service.
+    pub(crate) signing: bool,
 }
 
 /// The readiness check of the start and the end.
@@ -34,6 +38,8 @@ pub(super) struct Parts {
     ca: Option<CaSide>,
     /// The ACME service.
     acme: Option<AcmeSide>,
+    /// The signing service.
+    signing: Option<SigningSide>,
 }
 
 impl Parts {
@@ -55,10 +61,11 @@ impl Parts {
             "chancery {} serves",
             env!("CARGO_PKG_VERSION")
         );
-        let Self { ca, acme } = self;
+        let Self { ca, acme, signing } = self;
         tokio::select! {
             Some(failure) = ended(ca.as_mut().map(CaSide::ended)) => failure,
             Some(failure) = ended(acme.as_mut().map(|acme| acme.ended(process))) => failure,
+            Some(failure) = ended(signing.as_mut().map(|signing| signing.ended(process))) => failure,
             failure = telemetry.ended() => failure,
             else => Failure::new("serve: nothing runs"),
         }
@@ -74,16 +81,27 @@ impl Parts {
             ca.start(process).await?;
         }
         if services.acme {
-            let acme = self.acme.insert(acme::open(process).await?);
-            if !services.ca {
-                acme.start(process).await?;
-            }
+            self.acme = Some(acme::open(process).await?);
+        }
+        if services.signing {
+            self.signing = Some(signing::open(process).await?);
+        }
+        if !services.ca {
+            // Neither waits for the other: each may be enrolled alone.
+            tokio::try_join!(
+                started(self.acme.as_mut(), process),
+                started(self.signing.as_mut(), process),
+            )?;
         }
         Ok(())
     }
 
     /// Stops them in the reverse order: the others finish with the CA there.
     pub(super) async fn stop(self) -> Result<(), Failure> {
+        let signing = match self.signing {
+            Some(signing) => signing.stop().await,
+            None => Ok(()),
+        };
         let acme = match self.acme {
             Some(acme) => acme.stop().await,
             None => Ok(()),
@@ -92,7 +110,18 @@ impl Parts {
             Some(ca) => ca.stop().await,
             None => Ok(()),
         };
-        acme.and(ca)
+        signing.and(acme).and(ca)
+    }
+}
+
+/// Brings a service's listeners up, if the process has that service.
+async fn started<S: MeshService>(
+    service: Option<&mut MemberSide<S>>,
+    process: &Process<'_>,
+) -> Result<(), Failure> {
+    match service {
+        Some(service) => service.start(process).await,
+        None => Ok(()),
     }
 }
 

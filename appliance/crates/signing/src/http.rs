@@ -9,6 +9,7 @@
 //! | `/v1/timestamps` | `POST`: RFC 3161 |
 //! | `/v1/trusted-root`, `/v1/trusted-root/keys` | `GET` |
 //! | `/v1/limits`, `/v1/openapi.json` | `GET` |
+//! | `/v1/status` | `GET`: for operators and auditors |
 
 mod answer;
 mod evidence;
@@ -20,6 +21,7 @@ mod read;
 mod root;
 mod search;
 mod sign;
+mod status;
 mod timestamps;
 mod upload;
 mod verify;
@@ -70,7 +72,8 @@ pub(crate) fn mesh_routes(
             .service(
                 web::resource("/v1/timestamps").route(web::post().to(timestamps::stamp_for_peer)),
             )
-            .service(web::resource("/v1/limits").route(reads().to(limits::limits)));
+            .service(web::resource("/v1/limits").route(reads().to(limits::limits)))
+            .service(web::resource("/v1/status").route(reads().to(status::status)));
         shared_routes(config);
     }
 }

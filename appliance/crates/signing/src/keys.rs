@@ -319,3 +319,6 @@ impl KeyReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

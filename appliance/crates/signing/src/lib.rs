@@ -29,6 +29,7 @@ mod revocation;
 mod seams;
 mod service;
 mod sign;
+pub mod status;
 mod trust;
 mod urls;
 pub mod webhooks;

@@ -10,6 +10,7 @@ use mesh::{PeerVerifier, Security, Server, ServerHandle, Shared, TlsIdentity};
 use crate::config::CheckedListener;
 use crate::http;
 use crate::service::Signing;
+use crate::status;
 use crate::urls::ExternalUrl;
 
 /// The signing service, bound and ready to [run](Self::run).
@@ -62,6 +63,7 @@ impl SigningService {
         let open = Security::Open {
             identity: Arc::clone(identity),
         };
+        status::register_checks(signing, &shared.health);
         let mesh = match &signing.config.mesh {
             Some(config) => {
                 let own = http::mesh_routes(Arc::clone(signing));

@@ -1,24 +1,21 @@
 //! The ACME service as commands see it: `/operator/…` over mutual TLS.
 
-use std::time::Duration;
-
 use acme::operator::{Page, PageQuery};
-use mesh::wire::ProblemDocument;
 use model::Role;
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::runtime::{self, Runtime};
 
-use crate::cli::operator::client_tls;
+use crate::cli::service::{ServiceClient, Which};
 use crate::config::Config;
-use crate::failure::{Advise, Failure, Trying};
+use crate::failure::Failure;
 
-/// Time for one answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Longest answer that is read, octets.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// The service.
+const ACME: Which = Which {
+    role: Role::ServiceAcme,
+    title: "the ACME service",
+    section: "[acme.mesh]",
+};
 
 /// Items asked for at a time.
 const PAGE: usize = 500;
@@ -26,12 +23,8 @@ const PAGE: usize = 500;
 /// A connection to the ACME service as the configured identity.
 #[derive(Debug)]
 pub(super) struct AcmeOperator {
-    /// Runs the client's futures.
-    runtime: Runtime,
-    /// Connections, kept and reused.
-    client: reqwest::Client,
-    /// `https://HOST:PORT/` of the listener with client certificates.
-    address: Url,
+    /// The connection.
+    service: ServiceClient,
 }
 
 impl AcmeOperator {
@@ -46,27 +39,8 @@ impl AcmeOperator {
             Failure::new("find the ACME service's listener with client certificates")
                 .next("operators reach it by that listener alone: give [acme.mesh] an address")
         })?;
-        let tried = || format!("prepare a connection to the ACME service at {url}");
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(
-                client_tls(config, Role::ServiceAcme)?
-                    .client_config()
-                    .trying(tried)?,
-            )
-            .https_only(true)
-            // The identity goes to this service alone.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(PATIENCE)
-            .build()
-            .trying(tried)?;
         Ok(Self {
-            runtime: runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .trying(|| "start a runtime".to_owned())?,
-            client,
-            address: Url::parse(&url).trying(tried)?,
+            service: ServiceClient::connect(config, ACME, &url)?,
         })
     }
 
@@ -130,77 +104,12 @@ impl AcmeOperator {
 
     /// Begins a request below `/operator`.
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        let mut url = self.address.clone();
-        // An https URL can always be a base.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().push("operator").extend(path);
-        }
-        self.client.request(method, url)
+        let path = std::iter::once("operator").chain(path.iter().copied());
+        self.service.request(method, path)
     }
 
     /// Asks, and reads the answer.
     fn ask<T: DeserializeOwned>(&self, tried: &str, request: RequestBuilder) -> Result<T, Failure> {
-        self.runtime.block_on(async {
-            let response = request
-                .send()
-                .await
-                .map_err(reqwest::Error::without_url)
-                .trying(|| tried.to_owned())
-                .advise(|| {
-                    format!(
-                        "start it with `chancery serve`, or name its listener in [acme.mesh]; {} \
-                         was tried",
-                        self.address
-                    )
-                })?;
-            let success = response.status().is_success();
-            let status = response.status();
-            let body = read(response).await.trying(|| tried.to_owned())?;
-            if success {
-                return serde_json::from_slice(&body)
-                    .trying(|| format!("{tried}: understand the answer of {}", self.address));
-            }
-            let problem: Option<ProblemDocument> = serde_json::from_slice(&body).ok();
-            Err(match problem {
-                Some(problem) => {
-                    let failure = Failure::because(tried, Refused(problem.detail));
-                    match problem.request_id {
-                        Some(id) => failure.next(format!(
-                            "correct the request; the service's log has more under request_id {id}"
-                        )),
-                        None => failure.next("correct the request"),
-                    }
-                }
-                None => Failure::because(tried, Refused(status.to_string())),
-            })
-        })
+        self.service.ask(tried, request)
     }
-}
-
-/// What the service said against it.
-#[derive(Debug, thiserror::Error)]
-#[error("the ACME service refused: {0}")]
-struct Refused(String);
-
-/// Reads a body within bounds.
-async fn read(mut response: Response) -> Result<Vec<u8>, Unread> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Unread::TooLong);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Why an answer was not read.
-#[derive(Debug, thiserror::Error)]
-enum Unread {
-    /// The connection broke.
-    #[error("the answer broke off")]
-    Broken(#[from] reqwest::Error),
-    /// It does not end.
-    #[error("the answer is longer than {MAX_ANSWER} octets")]
-    TooLong,
 }

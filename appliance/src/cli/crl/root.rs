@@ -70,7 +70,7 @@ async fn issue_here(
 ) -> Result<CrlSummary, Failure> {
     let tried = || format!("issue the CRL of {}", config.ca.root_authority());
     let keystores = Keystores::new(config, &Terminal);
-    let signing = keystores.open(config.signing_keystore())?;
+    let signing = keystores.open(config.issuing_keystore())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let certificates = AuthorityCertificates::read(&config.ca, signing.as_ref()).trying(tried)?;
     let publication = publication(config, &store, &clock, certificates, OcspMetrics::default())

@@ -8,7 +8,9 @@ use hsm_keystore::KeyStore;
 use mesh::enrol::{Enrolled, Enrolment};
 use mesh::revocation::{CrlChecker, CrlCheckerParts, WatchedIssuer, WatchedRole};
 use mesh::stapling::{Stapler, StaplerParts};
+use mesh::tls;
 use mesh::{CaClient, Health, PeerVerifier, RevocationSource, TlsIdentity};
+use rustls::pki_types::CertificateDer;
 
 use super::error::StartError;
 use super::join::{Certified, Enroller};
@@ -20,12 +22,16 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a service has of the mesh.
 pub(in crate::wire) struct Joined {
+    /// Where its keys are.
+    pub(in crate::wire) keystore: Arc<dyn KeyStore>,
     /// The CA, as seen by the service.
     pub(in crate::wire) ca: Arc<dyn CaClient>,
     /// What TLS presents.
     pub(in crate::wire) identity: Arc<TlsIdentity>,
     /// Tells which clients count.
     pub(in crate::wire) clients: Arc<PeerVerifier>,
+    /// The issuing authority, then the anchors that the CA's certificate leads to.
+    pub(in crate::wire) authorities: Vec<CertificateDer<'static>>,
     /// Renews the certificate.
     enrolment: Enrolment,
     /// The certificate.
@@ -33,7 +39,7 @@ pub(in crate::wire) struct Joined {
     /// Staples OCSP.
     stapler: Stapler,
     /// Knows which clients no longer count.
-    checker: Arc<CrlChecker>,
+    pub(in crate::wire) checker: Arc<CrlChecker>,
     /// Where it learns that.
     source: Arc<dyn RevocationSource>,
 }
@@ -72,6 +78,8 @@ impl Joined {
             std::slice::from_ref(&issuer),
             Box::new(Arc::clone(&checker)),
         )?;
+        let mut authorities = vec![issuer.clone()];
+        authorities.extend(tls::certificates_from_pem_file(&member.trust)?);
         let mut stapler = Stapler::new(StaplerParts {
             service: member.name,
             identity: Arc::clone(&identity),
@@ -84,9 +92,11 @@ impl Joined {
         });
         stapler.prepare(FIRST_PATIENCE).await;
         Ok(Self {
+            keystore: Arc::clone(keystore),
             ca,
             identity,
             clients,
+            authorities,
             enrolment,
             enrolled,
             stapler,
