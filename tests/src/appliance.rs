@@ -43,6 +43,10 @@ pub struct Appliance {
     pub(crate) acme: Port,
     /// The port of ACME clients with certificates, and of `chancery acme`.
     pub(crate) acme_mesh: Port,
+    /// The signing service's port for clients with certificates.
+    pub(crate) signing: Port,
+    /// The signing service's port for those without.
+    pub(crate) signing_open: Port,
     /// Environment of its processes.
     pub(crate) environment: Vec<(String, String)>,
     /// What the service is started by.
@@ -193,6 +197,29 @@ impl Appliance {
         }
     }
 
+    /// Waits until `/readyz` says of a part that it is not ready, in these words among
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// `Late` with what it says instead.
+    pub fn wait_for_reason(&self, part: &str, words: &str) -> Result<(), Error> {
+        let url = self.telemetry_url("/readyz");
+        let says = |check: &Value| {
+            let reason = check["reason"].as_str().unwrap_or_default();
+            check["name"] == part && reason.contains(words)
+        };
+        until(&format!("{part} says {words:?}"), PATIENCE, || {
+            let reply = Curl::plain().get(&url).map_err(|error| error.to_string())?;
+            let told = reply.json();
+            let mut checks = told["checks"].as_array().into_iter().flatten();
+            if checks.any(says) {
+                return Ok(());
+            }
+            Err(format!("{reply}\n{}", self.log().tail()))
+        })
+    }
+
     /// Kills the service as a power cut would.
     pub fn kill9(&mut self) {
         if let Some(mut service) = self.service.take() {
@@ -294,6 +321,30 @@ impl Appliance {
         format!("https://{}/directory", self.acme.address())
     }
 
+    /// Returns the address of the signing service for clients with certificates.
+    #[must_use]
+    pub fn signing_address(&self) -> SocketAddr {
+        self.signing.address()
+    }
+
+    /// Returns the address of the signing service for those without.
+    #[must_use]
+    pub fn signing_open_address(&self) -> SocketAddr {
+        self.signing_open.address()
+    }
+
+    /// Returns a URL of the signing service for clients with certificates.
+    #[must_use]
+    pub fn signing_url(&self, target: &str) -> String {
+        format!("https://{}{target}", self.signing.address())
+    }
+
+    /// Returns a URL of the signing service for those without.
+    #[must_use]
+    pub fn signing_open_url(&self, target: &str) -> String {
+        format!("https://{}{target}", self.signing_open.address())
+    }
+
     /// Returns a URL of the CA API.
     #[must_use]
     pub fn url(&self, target: &str) -> String {
@@ -343,6 +394,22 @@ impl Appliance {
     pub fn issue_identity(&self, role: &str, name: &str) -> Result<Identity, Error> {
         self.cli(&["identity", "issue", "--role", role, name])?;
         Ok(self.identity(name))
+    }
+
+    /// Lists the names of the keys in its keystore.
+    ///
+    /// # Errors
+    ///
+    /// When the program refuses, or prints no list.
+    pub fn keys(&self) -> Result<Vec<String>, Error> {
+        let told = self.cli(&["key", "list", "--json"])?;
+        let entries: Option<Vec<Value>> = serde_json::from_str(&told).ok();
+        let entries = entries.ok_or(Error::Malformed {
+            what: "a list of keys",
+            seen: told,
+        })?;
+        let names = entries.iter().filter_map(|entry| entry["id"].as_str());
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// Returns the file with the root's certificate.

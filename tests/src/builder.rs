@@ -39,6 +39,8 @@ pub struct Builder {
     client: String,
     /// Keys of `[acme.open]`.
     acme: String,
+    /// Keys of `[signing]`.
+    signing: String,
 }
 
 impl Builder {
@@ -74,6 +76,7 @@ impl Builder {
             identities: None,
             client: String::new(),
             acme: String::new(),
+            signing: String::new(),
         }
     }
 
@@ -108,8 +111,14 @@ impl Builder {
         self.sections(&internet.sections())
     }
 
-    /// Has the ACME service started beside the CA, as configured by sections of the
-    /// caller's own.
+    /// Runs the signing service too.
+    #[must_use]
+    pub fn with_signing(mut self) -> Self {
+        self.services.push("signing");
+        self
+    }
+
+    /// Has every service started, as configured by sections of the caller's own.
     #[must_use]
     pub fn serving_all(mut self) -> Self {
         self.services = vec!["all"];
@@ -135,6 +144,14 @@ impl Builder {
     pub fn acme(mut self, keys: &str) -> Self {
         self.acme.push_str(keys);
         self.acme.push('\n');
+        self
+    }
+
+    /// Adds keys to `[signing]`.
+    #[must_use]
+    pub fn signing(mut self, keys: &str) -> Self {
+        self.signing.push_str(keys);
+        self.signing.push('\n');
         self
     }
 
@@ -179,6 +196,7 @@ impl Builder {
             .map_err(Error::file("make a folder in", &std::env::temp_dir()))?;
         let (api, telemetry, distribution) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
         let (acme, acme_mesh) = (Port::reserve()?, Port::reserve()?);
+        let (signing, signing_open) = (Port::reserve()?, Port::reserve()?);
         let mut text = format!(
             "state_dir = {:?}\n\n[keystore]\n{}",
             folder.path().join("state").display().to_string(),
@@ -189,7 +207,9 @@ impl Builder {
             text,
             "\n[ca]\nlisten = \"{}\"\ndistribution_url = \"http://{}\"\n{}\n\
              [ca.distribution]\nlisten = \"{}\"\n\n[telemetry]\nlisten = \"{}\"\n{}\n\
-             [acme.open]\nlisten = \"{}\"\n{}\n[acme.mesh]\nlisten = \"{}\"\n\n[client]\n{}\n{}",
+             [acme.open]\nlisten = \"{}\"\n{}\n[acme.mesh]\nlisten = \"{}\"\n\n\
+             [signing]\n{}\n[signing.mesh]\nlisten = \"{}\"\n\n[signing.open]\nlisten = \"{}\"\n\n\
+             [client]\n{}\n{}",
             api.address(),
             distribution.address(),
             self.ca,
@@ -199,6 +219,9 @@ impl Builder {
             acme.address(),
             self.acme,
             acme_mesh.address(),
+            self.signing,
+            signing.address(),
+            signing_open.address(),
             self.client,
             self.sections
         );
@@ -217,6 +240,8 @@ impl Builder {
             distribution,
             acme,
             acme_mesh,
+            signing,
+            signing_open,
             environment: self.environment,
             wrapper: self.wrapper,
             services: self.services,

@@ -1,51 +1,17 @@
 //! Services on machines of their own: a token, a folder and a process each, and
 //! nothing between them but the network.
 
-use chancery_tests::{Appliance, Builder, Internet, PATIENCE, Service};
+use chancery_tests::{Appliance, Builder, Connection, Curl, Internet, PATIENCE, Service};
 use softhsm_test::SoftHsm;
 
 use crate::acme::{Lego, issued_for, wait_for_order};
+use crate::signing::certified;
 
 /// Begins a machine with a token of its own and without a CA.
 fn machine_under(ca: &Appliance) -> Builder {
     let token = SoftHsm::token().unwrap();
     let module = token.module().to_owned();
     Builder::on_token(&token, &module).keeping(token).under(ca)
-}
-
-/// Waits until `/readyz` gives a reason with these words for a part.
-fn wait_for_reason(machine: &Appliance, part: &str, words: &str) {
-    let url = machine.telemetry_url("/readyz");
-    machine
-        .until(&format!("{part} says {words:?}"), PATIENCE, |_| {
-            let reply = chancery_tests::Curl::plain()
-                .get(&url)
-                .map_err(|error| error.to_string())?;
-            let told = reply.json();
-            let found = told["checks"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .any(|check| {
-                    check["name"] == part
-                        && check["reason"]
-                            .as_str()
-                            .is_some_and(|reason| reason.contains(words))
-                });
-            found.then_some(()).ok_or_else(|| reply.to_string())
-        })
-        .unwrap();
-}
-
-/// Lists the names of the keys on a machine's token.
-fn keys(machine: &Appliance) -> Vec<String> {
-    let told = machine.cli(&["key", "list", "--json"]).unwrap();
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-    let entries = told.as_array().unwrap_or_else(|| panic!("{told}"));
-    entries
-        .iter()
-        .map(|entry| entry["id"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 #[test]
@@ -56,14 +22,15 @@ fn the_acme_service_has_its_ca_on_another_machine() {
 
     // Nobody has enrolled it.
     acme.spawn().unwrap();
-    wait_for_reason(&acme, "acme", "no enrolment identity");
+    acme.wait_for_reason("acme", "no enrolment identity")
+        .unwrap();
     acme.stop().unwrap();
     acme.cli(&["identity", "issue", "--role", "acme", "acme"])
         .unwrap();
     // The CA is away when it first starts.
     ca.stop().unwrap();
     acme.spawn().unwrap();
-    wait_for_reason(&acme, "acme", "start the CA");
+    acme.wait_for_reason("acme", "start the CA").unwrap();
     ca.serve().unwrap();
     acme.wait_ready().unwrap();
 
@@ -71,8 +38,8 @@ fn the_acme_service_has_its_ca_on_another_machine() {
     lego.run_http(&ca, &internet, "www.example.test")
         .assert_good(&ca, &["DNS:www.example.test"]);
     // Its key is on its own token, and no key of the CA is.
-    assert_eq!(keys(&acme), ["acme-enrolment", "acme-tls"]);
-    let on_ca = keys(&ca);
+    assert_eq!(acme.keys().unwrap(), ["acme-enrolment", "acme-tls"]);
+    let on_ca = ca.keys().unwrap();
     assert!(!on_ca.contains(&"acme-tls".to_owned()), "{on_ca:?}");
 
     // An order outlasts a power cut of the CA's machine.
@@ -97,4 +64,70 @@ fn the_acme_service_has_its_ca_on_another_machine() {
     lego.run_http(&ca, &internet, "again.example.test")
         .assert_good(&ca, &["DNS:again.example.test"]);
     assert_eq!(ca.certificates().unwrap().len(), certificates + 1);
+}
+
+#[test]
+fn the_acme_and_the_signing_service_share_a_machine_without_their_ca() {
+    let internet = Internet::start().unwrap();
+    let mut ca = Appliance::start().unwrap();
+    let mut other = machine_under(&ca)
+        .with_acme(&internet)
+        .with_signing()
+        .prepare()
+        .unwrap();
+
+    // Each waits for its own identity.
+    other.spawn().unwrap();
+    other
+        .wait_for_reason("acme", "no enrolment identity")
+        .unwrap();
+    other
+        .wait_for_reason("signing", "no enrolment identity")
+        .unwrap();
+    other
+        .cli(&["identity", "issue", "--role", "acme", "acme"])
+        .unwrap();
+    let lego = Lego::at(other.acme_directory(), ca.trust());
+    other
+        .until("ACME serves", PATIENCE, |other| {
+            let found = Curl::anonymous(&ca.trust()).get(&other.acme_directory());
+            match found.map_err(|error| error.to_string())? {
+                reply if reply.status == 200 => Ok(()),
+                reply => Err(reply.to_string()),
+            }
+        })
+        .unwrap();
+    lego.run_http(&ca, &internet, "www.example.test")
+        .assert_good(&ca, &["DNS:www.example.test"]);
+    other
+        .wait_for_reason("signing", "no enrolment identity")
+        .unwrap();
+    other
+        .cli(&["identity", "issue", "--role", "signing", "signing"])
+        .unwrap();
+    other.wait_ready().unwrap();
+
+    // Its keys are on its own token, certified by the CA of the other machine.
+    let keys = other.keys().unwrap();
+    for key in ["signing-default", "signing-timestamps", "signing-tls"] {
+        assert!(keys.contains(&key.to_owned()), "{keys:?}");
+    }
+    let on_ca = ca.keys().unwrap();
+    assert!(!on_ca.contains(&"signing-default".to_owned()), "{on_ca:?}");
+    assert_eq!(certified(&ca, "code-signing").len(), 1);
+    assert_eq!(certified(&ca, "time-stamping").len(), 1);
+
+    // Both start without it, with the certificates that they have.
+    let certificates = ca.certificates().unwrap().len();
+    ca.stop().unwrap();
+    other.restart().unwrap();
+    ca.serve().unwrap();
+    let mut operator = ca
+        .client()
+        .unwrap()
+        .connect(other.signing_address())
+        .unwrap();
+    let answer = operator.exchange(&Connection::get("/healthz")).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    assert_eq!(ca.certificates().unwrap().len(), certificates);
 }

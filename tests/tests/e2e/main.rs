@@ -31,6 +31,8 @@ mod revocation;
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
+mod signing;
+#[cfg(test)]
 mod telemetry;
 #[cfg(test)]
 mod token_loss;

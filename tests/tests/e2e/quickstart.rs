@@ -24,6 +24,7 @@ fn the_tour_succeeds_in_a_fresh_clone_and_again_in_the_same() {
     clone_to(folder.path());
     let [api, telemetry, distribution, open, mesh, proof] =
         [(); 6].map(|()| Port::reserve().unwrap());
+    let [signing, signing_open] = [(); 2].map(|()| Port::reserve().unwrap());
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| {
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../target")
@@ -52,6 +53,14 @@ fn the_tour_succeeds_in_a_fresh_clone_and_again_in_the_same() {
             )
             .env("CHANCERY__ACME__OPEN__LISTEN", open.address().to_string())
             .env("CHANCERY__ACME__MESH__LISTEN", mesh.address().to_string())
+            .env(
+                "CHANCERY__SIGNING__MESH__LISTEN",
+                signing.address().to_string(),
+            )
+            .env(
+                "CHANCERY__SIGNING__OPEN__LISTEN",
+                signing_open.address().to_string(),
+            )
             .env(
                 "CHANCERY__ACME__VALIDATION__HTTP_PORT",
                 proof.number().to_string(),
