@@ -319,6 +319,3 @@ impl KeyReport {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use mesh::ProblemType;
-use mesh::wire::ProblemDocument;
 use model::signing::{ArtifactDigest, InvalidDigest, SignatureId};
 use store::signing::{DocumentKind, SignatureRecord, SigningStoreError};
 
@@ -146,7 +145,7 @@ pub enum SigningProblem {
     #[error("the CA did not certify the key for this signature")]
     Ca {
         /// What it told, if it did.
-        told: Option<Box<ProblemDocument>>,
+        kind: Option<ProblemType>,
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
@@ -221,10 +220,11 @@ impl SigningProblem {
             Self::Crowded => ProblemType::Overloaded,
             Self::KeyStore(error) => keystore_kind(error),
             Self::Store(error) => store_kind(error),
-            Self::Ca { told, .. } => told
-                .as_ref()
-                .and_then(|told| ProblemType::from_uri(&told.kind))
-                .unwrap_or(ProblemType::NotReady),
+            // What it told is of what this service asked, not of what the client did.
+            Self::Ca { kind, .. } => match kind {
+                Some(kind) if kind.status().as_u16() == 503 => *kind,
+                Some(_) | None => ProblemType::NotReady,
+            },
             Self::CertificateEnded { .. } => ProblemType::NotReady,
             Self::Clock => ProblemType::ClockImplausible,
             Self::Internal(_) => ProblemType::Internal,

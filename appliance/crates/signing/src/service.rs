@@ -23,8 +23,10 @@ use crate::facts::{Answer, Facts};
 use crate::keys::{CertifiedKey, SigningKeys};
 use crate::memory::EvidenceMemory;
 use crate::metrics::SigningMetrics;
-use crate::policy::RateLimiter;
+use crate::oidc::{ForgeLeafError, ForgeLeaves};
+use crate::policy::{Policy, RateLimiter, Rule, Verdict};
 use crate::problem::SigningProblem;
+use crate::request::Ask;
 use crate::revocation::RevocationLists;
 use crate::seams::{Announce, RecordInLog};
 use crate::sign::Admitted;
@@ -54,6 +56,8 @@ pub struct SigningParts {
     pub metrics: SigningMetrics,
     /// The transparency log, where it is on.
     pub log: Option<Arc<dyn RecordInLog>>,
+    /// Certificates of CI jobs that a forge vouches for, where jobs are enrolled.
+    pub forge: Option<Arc<ForgeLeaves>>,
     /// Tells others, where somebody wants to be told.
     pub announce: Option<Arc<dyn Announce>>,
 }
@@ -76,6 +80,8 @@ pub struct Signing {
     pub(crate) metrics: SigningMetrics,
     /// The transparency log.
     pub(crate) log: Option<Arc<dyn RecordInLog>>,
+    /// Certificates of CI jobs.
+    forge: Option<Arc<ForgeLeaves>>,
     /// Tells others.
     pub(crate) announce: Option<Arc<dyn Announce>>,
     /// What vouches for builders.
@@ -122,6 +128,7 @@ impl Signing {
             clock,
             metrics,
             log,
+            forge,
             announce,
         } = parts;
         let trust = Arc::new(BuilderTrust::open(&config)?);
@@ -138,6 +145,7 @@ impl Signing {
             clock,
             metrics,
             log,
+            forge,
             announce,
             trust,
             rates: RateLimiter::default(),
@@ -208,7 +216,56 @@ impl Signing {
         admitted: &Admitted,
     ) -> Result<Arc<CertifiedKey>, SigningProblem> {
         let key = self.key_of(&admitted.profile)?;
-        Ok(key)
+        let Some(peer) = admitted.ask.requester.peer() else {
+            return Ok(key);
+        };
+        if peer.certificate().forge_claims().is_none() {
+            return Ok(key);
+        }
+        let request_id = Some(admitted.ask.request_id.clone());
+        let forge = self
+            .forge
+            .as_ref()
+            .ok_or_else(|| SigningProblem::internal(NoForge))?;
+        let leaf = forge
+            .leaf(peer.certificate(), key.key().as_ref(), request_id)
+            .await
+            .map_err(|error| SigningProblem::Ca {
+                kind: match &error {
+                    ForgeLeafError::Ca(error) => error.problem_type(),
+                    _ => None,
+                },
+                source: Box::new(error),
+            })?;
+        let chain = leaf
+            .chain
+            .iter()
+            .map(|der| Certificate::from_der(der))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(SigningProblem::internal)?;
+        CertifiedKey::for_artifacts(Arc::clone(key.key()), chain)
+            .map(Arc::new)
+            .map_err(SigningProblem::internal)
+    }
+
+    /// Asks what a CI job's token allows.
+    pub(crate) fn check_forge(&self, ask: &Ask, policy: &Policy, verdict: &mut Verdict) {
+        let Some(peer) = ask.requester.peer() else {
+            return;
+        };
+        let Some(claims) = peer.certificate().forge_claims() else {
+            return;
+        };
+        let allowed = self
+            .config
+            .oidc
+            .allows(&peer.identity().name, claims, &policy.profile);
+        verdict.note(
+            Rule::ForgeClaims,
+            allowed,
+            || format!("a rule of the forge's for {}", policy.profile),
+            || claims.build_signer_uri().to_owned(),
+        );
     }
 
     /// Counts and logs a signature.
@@ -266,6 +323,11 @@ impl Signing {
 #[derive(Debug, thiserror::Error)]
 #[error("the listener does not know its external URL yet")]
 struct NotBound;
+
+/// A CI job's certificate where no jobs are enrolled.
+#[derive(Debug, thiserror::Error)]
+#[error("a CI job's certificate came, and this service certifies no signers for jobs")]
+struct NoForge;
 
 /// A profile whose key is not there.
 #[derive(Debug, thiserror::Error)]

@@ -164,6 +164,7 @@ impl Signing {
             crl_age,
         };
         policy.check_request(&facts, &mut verdict);
+        self.check_forge(&ask, &policy, &mut verdict);
         let formats = ask.formats.unwrap_or(profile.formats);
         if formats.has(Format::Timestamp) && self.keys.timestamp_key().is_none() {
             return Err(SigningProblem::malformed(

@@ -1,8 +1,18 @@
 //! The service over HTTP, with real records and keys in temporary directories.
 
 mod authority;
+mod client;
+mod description;
 mod evidence;
+mod faults;
 mod faulty;
 mod first;
+mod keys;
 mod keystore;
+mod logs;
+mod refusals;
+mod requests;
+mod retrieval;
 mod server;
+mod timestamps;
+mod verification;

@@ -64,6 +64,7 @@ pub use config::{
 };
 pub use metrics::HookMetrics;
 pub use notify::Announcement;
+pub use receive::PreviewError;
 pub use secret::{SecretError, SecretSource};
 pub use sign::{SignArtifact, SignFailure, WantedSignature};
 pub use signature::NoKey;

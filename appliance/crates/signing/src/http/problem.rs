@@ -20,7 +20,7 @@ fn document(problem: SigningProblem) -> Problem {
     if kind == ProblemType::Internal {
         return Problem::internal(Box::new(problem));
     }
-    let mut document = Problem::new(kind, sentence(&problem));
+    let mut document = Problem::new(kind, problem.to_string());
     if let Some(code) = code(kind) {
         document = document.coded(code);
     }
@@ -62,16 +62,6 @@ fn document(problem: SigningProblem) -> Problem {
         _ => {}
     }
     document.caused_by(Box::new(problem))
-}
-
-/// Says what happened, with the reason where that is the client's to know.
-fn sentence(problem: &SigningProblem) -> String {
-    match problem {
-        SigningProblem::Ca {
-            told: Some(told), ..
-        } => format!("{problem}: {}", told.detail),
-        _ => problem.to_string(),
-    }
 }
 
 /// Returns the name for programs, where it is not that of the kind.

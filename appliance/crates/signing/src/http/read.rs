@@ -6,17 +6,19 @@ use actix_web::body::SizedStream;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use attest::bundle::{Bundle, Content};
+use attest::dsse::{self, Envelope};
 use bytes::Bytes;
 use futures_util::stream;
 use mesh::Peer;
 use model::signing::SignatureId;
 use store::signing::{
-    DocumentKind, SignatureRecord, SigningStoreError, StoredContent, StoredDocument,
+    DocumentKind, SignatureRecord, SignatureState, SigningStoreError, StoredContent, StoredDocument,
 };
 
 use super::answer::{Cache, negotiate, tagged, tagged_head, unchanged};
 use super::object::{DOCUMENTS, SignatureObject};
 use super::{Answered, may_read};
+use crate::facts::Answer;
 use crate::problem::SigningProblem;
 use crate::service::Signing;
 use crate::sign::media_types;
@@ -118,6 +120,7 @@ async fn attested(
     id: &SignatureId,
     kind: DocumentKind,
 ) -> Answered {
+    let record = signing.signed(id).await?;
     let stored = find(signing, id, kind).await?;
     if stored.info.media_type.as_str() != attest::bundle::MEDIA_TYPE {
         // Provenance that came signed, as it came.
@@ -137,10 +140,11 @@ async fn attested(
         .read(MAX_ATTESTATION)
         .await
         .map_err(problem)?;
+    let key_id = key_id(&record);
     let envelope = tokio::task::spawn_blocking(move || {
         let bundle = Bundle::parse(&bundle).map_err(SigningProblem::internal)?;
         match bundle.content {
-            Content::Envelope(envelope) => Ok(envelope.to_json()),
+            Content::Envelope(envelope) => Ok(with_key_id(&envelope, key_id)),
             Content::Message(_) => Err(SigningProblem::internal(Incomplete)),
         }
     })
@@ -152,6 +156,30 @@ async fn attested(
         envelope,
         Cache::Immutable,
     )))
+}
+
+/// Returns what securesystemslib calls the key that made a signature.
+fn key_id(record: &SignatureRecord) -> Option<String> {
+    match &record.state {
+        SignatureState::Signed { answer_json, .. } => Answer::read(answer_json)?.key_id,
+        SignatureState::Open { .. } | SignatureState::Abandoned { .. } => None,
+    }
+}
+
+/// Writes an envelope with the id of its key, which bundles leave out: in-toto's tools
+/// find keys by it, and it is not signed.
+fn with_key_id(envelope: &Envelope, key_id: Option<String>) -> Vec<u8> {
+    match envelope.signatures() {
+        [signature] => {
+            let signature = dsse::Signature {
+                keyid: key_id,
+                sig: signature.sig.clone(),
+            };
+            let payload = envelope.payload().to_vec();
+            Envelope::signed(envelope.payload_type(), payload, signature).to_json()
+        }
+        _ => envelope.to_json(),
+    }
 }
 
 /// Says that the answer depends on what was asked for.

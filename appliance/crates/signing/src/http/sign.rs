@@ -121,8 +121,13 @@ pub(super) async fn sign(
         Ok(outcome) => Ok(answer(&signing, outcome, &profile).await?),
         Err(problem) => {
             signing.note_refused(&profile, &problem);
-            // What is left of an upload is not waited for.
-            Err(mesh::Problem::from(problem).closing())
+            let problem = mesh::Problem::from(problem);
+            Err(match media_type(&request) {
+                // A body that was read to its end leaves the connection as it was.
+                Some("application/json") => problem,
+                // What is left of an upload is not waited for.
+                _ => problem.closing(),
+            })
         }
     }
 }

@@ -74,6 +74,8 @@ impl Pace {
                 }
             }
         })
+        // The parser of forms asks again after the end.
+        .fuse()
     }
 
     /// States why a body could not be read to its end.

@@ -99,6 +99,18 @@ impl CertifiedKey {
         })
     }
 
+    /// Puts a key for artifacts and a chain together that certifies it for a CI job.
+    ///
+    /// # Errors
+    ///
+    /// Why the chain is of no use for the key.
+    pub(crate) fn for_artifacts(
+        key: Arc<dyn PrivateKey>,
+        chain: Vec<Certificate>,
+    ) -> Result<Self, String> {
+        Self::new(key, chain, Purpose::Artifacts)
+    }
+
     /// Returns the key's handle.
     #[must_use]
     pub fn key(&self) -> &Arc<dyn PrivateKey> {

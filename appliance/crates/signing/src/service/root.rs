@@ -19,20 +19,7 @@ impl Signing {
                 },
                 certificates: above.clone(),
             }],
-            time_stamp_authorities: self
-                .keys
-                .timestamp_certificates()
-                .into_iter()
-                .map(|leaf| Authority {
-                    uri: self.verifier_id.clone(),
-                    valid_for: Validity {
-                        start: Some(leaf.not_before()),
-                        end: Some(leaf.not_after()),
-                    },
-                    // @sigstore/verify wants the authority's own certificate first.
-                    certificates: std::iter::once(leaf).chain(above.iter().cloned()).collect(),
-                })
-                .collect(),
+            time_stamp_authorities: self.stampers(&above),
             logs: Vec::new(),
             ct_logs: Vec::new(),
         };
@@ -40,6 +27,18 @@ impl Signing {
             log.describe(&mut root);
         }
         root
+    }
+
+    /// Describes every authority that time-stamps were made under.
+    fn stampers(&self, above: &[Certificate]) -> Vec<Authority> {
+        let (Some(issuing), Some(root)) = (above.first(), above.last()) else {
+            return Vec::new();
+        };
+        let stampers = self.keys.timestamp_certificates();
+        stampers
+            .iter()
+            .flat_map(|leaf| Authority::time_stamping(&self.verifier_id, leaf, issuing, root))
+            .collect()
     }
 
     /// Returns the authorities above the keys' certificates, the nearest first, the root

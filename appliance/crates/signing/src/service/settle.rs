@@ -23,6 +23,8 @@ impl Signing {
     ///
     /// When the store cannot record it; what was settled stays so.
     pub async fn settle(self: &Arc<Self>) -> Result<SettledReport, SigningStoreError> {
+        // The first document of each kind would otherwise wait for its schema.
+        let preparing = tokio::task::spawn_blocking(attest::sbom::prepare);
         let mut report = SettledReport {
             begun: 0,
             staged: 0,
@@ -63,6 +65,8 @@ impl Signing {
         if let Some(record) = newest.items.first() {
             self.note_time(record.begun_at);
         }
+        // A fault in it shows at the first document.
+        let _ = preparing.await;
         Ok(report)
     }
 }

@@ -77,8 +77,6 @@ pub(super) struct TestServer {
     pub(super) store: Arc<FaultyStore>,
     /// Its keys.
     pub(super) keystore: Arc<TestKeyStore>,
-    /// The keys and certificates.
-    pub(super) keys: Arc<SigningKeys>,
     /// The service itself.
     pub(super) signing: Arc<Signing>,
     /// What its start settled.
@@ -147,7 +145,7 @@ impl TestServer {
         let signing = Signing::open(SigningParts {
             config,
             store: Arc::clone(&store) as _,
-            keys: Arc::clone(&keys),
+            keys,
             authorities: vec![root],
             crl: Some(Arc::clone(&lists) as _),
             identity,
@@ -155,6 +153,7 @@ impl TestServer {
             clock: Arc::clone(&clock) as _,
             metrics,
             log: None,
+            forge: None,
             announce: None,
         })
         .unwrap();
@@ -181,7 +180,6 @@ impl TestServer {
             directory,
             store,
             keystore,
-            keys,
             signing,
             settled,
             registry,

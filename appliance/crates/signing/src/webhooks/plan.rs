@@ -265,6 +265,16 @@ fn excerpt(text: &str) -> Excerpt {
     Excerpt::of(text.as_bytes())
 }
 
+/// Shows a URL that a message said: without its query, which may let anyone fetch, and
+/// without passwords.
+fn excerpt_of_url(text: &str) -> Excerpt {
+    let place = text.split(['?', '#']).next().unwrap_or_default();
+    match place.rsplit_once('@') {
+        Some((_, behind)) => excerpt(&format!("…@{behind}")),
+        None => excerpt(place),
+    }
+}
+
 /// Says that a file is not there.
 fn missing(name: &str) -> Unplannable {
     Unplannable::Missing {
@@ -355,7 +365,7 @@ impl ArtifactRule {
         let file = files.get(name).ok_or_else(|| missing(name))?;
         let refused = |problem| Unplannable::Url {
             name: excerpt(name),
-            url: excerpt(file.url),
+            url: excerpt_of_url(file.url),
             problem,
         };
         let url = Url::parse(file.url).map_err(|_| refused(UrlProblem::NoUrl))?;
@@ -364,7 +374,7 @@ impl ArtifactRule {
         if fetch.host_of(url).is_none() {
             return Err(Unplannable::Host {
                 name: excerpt(name),
-                url: excerpt(file.url),
+                url: excerpt_of_url(file.url),
             });
         }
         let within =
@@ -372,7 +382,7 @@ impl ArtifactRule {
         if !self.within.is_empty() && !self.within.iter().any(within) {
             return Err(Unplannable::Elsewhere {
                 name: excerpt(name),
-                url: excerpt(file.url),
+                url: excerpt_of_url(file.url),
             });
         }
         Ok(url.as_str().into())

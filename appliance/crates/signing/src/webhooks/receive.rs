@@ -9,7 +9,7 @@ use model::signing::{EventId, RuleName, WebhookName};
 use store::signing::{Accepted, NewEvent, SigningStoreError};
 
 use super::authenticate::{Message, Refused};
-use super::config::WebhookKind;
+use super::config::{CheckedFetch, CheckedHooks, CheckedRule, CheckedWebhook, WebhookKind};
 use super::plan::{Plan, Unplannable};
 use super::{Hook, Webhooks};
 
@@ -99,6 +99,96 @@ impl Received {
     }
 }
 
+/// What a genuine message starts.
+enum Judged<'a> {
+    /// This rule, to do this.
+    Starts {
+        /// The rule.
+        rule: &'a CheckedRule,
+        /// What is to be done.
+        plan: Plan,
+    },
+    /// Nothing.
+    Ignored {
+        /// The event's name.
+        event: Box<str>,
+    },
+}
+
+/// Finds out what a message starts, by its body and the event that its header names.
+///
+/// The body is hostile still: never panics, allocates no more than the limits let it.
+fn judge<'a>(
+    hook: &'a CheckedWebhook,
+    fetch: &CheckedFetch,
+    event: Option<&str>,
+    body: &[u8],
+) -> Result<Judged<'a>, NotReceived> {
+    let limits = json::Limits {
+        max_len: hook.max_body_bytes,
+        max_depth: MAX_DEPTH,
+        max_nodes: MAX_VALUES,
+    };
+    let payload = json::parse(body, &limits)?;
+    let event: Box<str> = match event {
+        Some(event) => event.into(),
+        None => payload
+            .get("type")
+            .and_then(serde_json::Value::as_str)
+            .ok_or(NotReceived::NoEvent)?
+            .into(),
+    };
+    match hook.rules.iter().find(|rule| rule.fits(&event, &payload)) {
+        Some(rule) => {
+            let plan = Plan::of(hook.kind, rule, fetch, &event, &payload)?;
+            Ok(Judged::Starts { rule, plan })
+        }
+        None => Ok(Judged::Ignored { event }),
+    }
+}
+
+impl CheckedHooks {
+    /// Tells what a genuine message would start, without anything being done: the rule's
+    /// name and what would be fetched, in JSON; none where no rule is for it.
+    ///
+    /// # Errors
+    ///
+    /// What would be answered.
+    pub fn preview(
+        &self,
+        webhook: &WebhookName,
+        event: Option<&str>,
+        body: &[u8],
+    ) -> Result<Option<(RuleName, String)>, PreviewError> {
+        let hook = self.webhooks.get(webhook).ok_or(PreviewError::NoWebhook)?;
+        let refused = |error: NotReceived| PreviewError::Refused {
+            detail: error.to_string(),
+        };
+        match judge(hook, &self.fetch, event, body).map_err(refused)? {
+            Judged::Starts { rule, plan } => {
+                let json = plan.to_json().map_err(|error| refused(error.into()))?;
+                let json = String::from_utf8_lossy(&json).into_owned();
+                Ok(Some((rule.name.clone(), json)))
+            }
+            Judged::Ignored { .. } => Ok(None),
+        }
+    }
+}
+
+/// Why a message would not be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PreviewError {
+    /// There is no such webhook.
+    #[error("there is no webhook of this name")]
+    NoWebhook,
+    /// It would be refused.
+    #[error("{detail}")]
+    Refused {
+        /// What would be answered.
+        detail: String,
+    },
+}
+
 impl Webhooks {
     /// Takes a message. Bytes are hostile until [`admit`](super::authenticate::Gate::admit)
     /// knows their sender.
@@ -114,30 +204,12 @@ impl Webhooks {
         request_id: RequestId,
     ) -> Result<Received, NotReceived> {
         let genuine = hook.gate.admit(message)?;
-        let limits = json::Limits {
-            max_len: hook.config.max_body_bytes,
-            max_depth: MAX_DEPTH,
-            max_nodes: MAX_VALUES,
-        };
-        let payload = json::parse(message.body, &limits)?;
-        let event = match &genuine.event {
-            Some(event) => event.clone(),
-            None => payload
-                .get("type")
-                .and_then(serde_json::Value::as_str)
-                .ok_or(NotReceived::NoEvent)?
-                .into(),
-        };
-        let Some(rule) = hook
-            .config
-            .rules
-            .iter()
-            .find(|rule| rule.fits(&event, &payload))
-        else {
-            return Ok(Received::Ignored { event });
-        };
         let fetch = self.fetcher.config();
-        let plan = Plan::of(hook.config.kind, rule, fetch, &event, &payload)?;
+        let judged = judge(&hook.config, fetch, genuine.event.as_deref(), message.body)?;
+        let (rule, plan) = match judged {
+            Judged::Starts { rule, plan } => (rule, plan),
+            Judged::Ignored { event } => return Ok(Received::Ignored { event }),
+        };
         let mut body_sha256 = [0; 32];
         body_sha256.copy_from_slice(digest(&SHA256, message.body).as_ref());
         let accepted = self

@@ -60,10 +60,15 @@ impl Place {
 
     /// Says that a URL cannot be worked with.
     pub(super) fn url(&self, key: &'static str, given: &str, source: UrlProblem) -> InvalidHooks {
+        let given = match source {
+            // The password is nobody's to read in a log.
+            UrlProblem::UserInformation => "…@…".to_owned(),
+            _ => given.chars().take(80).collect(),
+        };
         InvalidHooks::Url {
             place: self.0.clone(),
             key,
-            given: given.chars().take(80).collect(),
+            given,
             source,
         }
     }

@@ -38,7 +38,7 @@ impl Sent {
     }
 
     /// A message of GitLab.
-    fn gitlab(event: &str, token: &str, payload: &Value) -> Self {
+    pub(super) fn gitlab(event: &str, token: &str, payload: &Value) -> Self {
         Self::new(payload.to_string().into_bytes())
             .field("x-gitlab-event", event)
             .field("x-gitlab-token", token)
@@ -75,8 +75,16 @@ impl Sent {
         self
     }
 
+    /// Puts it on a request.
+    pub(super) fn onto(self, mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        for (name, value) in self.fields {
+            request = request.header(name, value);
+        }
+        request.body(self.body)
+    }
+
     /// Takes a field away.
-    fn without(mut self, name: &str) -> Self {
+    pub(super) fn without(mut self, name: &str) -> Self {
         self.fields.remove(name);
         self
     }
