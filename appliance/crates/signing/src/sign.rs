@@ -242,6 +242,10 @@ impl Signing {
         sbom: Option<Bytes>,
         provenance: Option<Bytes>,
     ) -> Result<Admitted, SigningProblem> {
+        if provenance.is_some() {
+            // Keys are certified anew now and then.
+            self.trust.set_own(self.trusted_root());
+        }
         let reading = Reading {
             policy: Arc::clone(&admitted.profile.policy),
             limits: self.config.limits.clone(),
@@ -459,7 +463,6 @@ impl Signing {
     }
 
     /// Step 6: plans time-stamps and leaves, and records them.
-    #[expect(clippy::type_complexity, reason = "what step 7 takes, named there")]
     async fn stage(
         &self,
         plan: &Plan,

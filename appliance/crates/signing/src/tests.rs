@@ -14,5 +14,6 @@ mod refusals;
 mod requests;
 mod retrieval;
 mod server;
+mod signed;
 mod timestamps;
 mod verification;

@@ -31,7 +31,7 @@ pub enum ConfigError {
     },
     /// What comes in by webhooks and what goes out.
     #[error(transparent)]
-    Webhooks(#[from] InvalidHooks),
+    Webhooks(Box<InvalidHooks>),
     /// How revocations are followed.
     #[error("`revocation`: {0}")]
     Revocation(#[from] InvalidRevocationConfig),
@@ -149,7 +149,7 @@ pub enum ConfigError {
     },
     /// Issuers of tokens.
     #[error(transparent)]
-    Oidc(#[from] OidcConfigError),
+    Oidc(Box<OidcConfigError>),
     /// Tokens are taken where nobody can bring one.
     #[error(
         "`oidc` needs the listener `open`: builds have no certificate when they bring their token"
@@ -161,4 +161,16 @@ pub enum ConfigError {
         /// The profile.
         profile: SigningProfileName,
     },
+}
+
+impl From<InvalidHooks> for ConfigError {
+    fn from(error: InvalidHooks) -> Self {
+        Self::Webhooks(Box::new(error))
+    }
+}
+
+impl From<OidcConfigError> for ConfigError {
+    fn from(error: OidcConfigError) -> Self {
+        Self::Oidc(Box::new(error))
+    }
 }

@@ -120,18 +120,17 @@ impl Plan {
             put(&mut made, kind, attest::bundle::MEDIA_TYPE, json.clone())?;
             lines.push((kind, json));
         }
-        if let Some(sent) = self.documents.get(&DocumentKind::ProvenanceAttestation)
-            && sent.media_type().as_str() == attest::bundle::MEDIA_TYPE
-            && let Some(octets) = sent.octets()
-        {
-            lines.push((DocumentKind::ProvenanceAttestation, octets.clone()));
+        let mut sent = Vec::new();
+        if let Some((media_type, octets)) = self.attested {
+            sent = sent_lines(media_type, &octets);
+            put(
+                &mut made,
+                DocumentKind::ProvenanceAttestation,
+                media_type,
+                octets,
+            )?;
         }
-        if !lines.is_empty() {
-            let lines: Vec<(DocumentKind, &[u8])> = lines
-                .iter()
-                .map(|(kind, json)| (*kind, &json[..]))
-                .collect();
-            let document = Document::lines(media(media_types::LINES)?, &lines);
+        if let Some(document) = all_lines(&lines, &sent)? {
             made.insert(DocumentKind::Attestations, document);
         }
         Ok(made)
@@ -151,6 +150,50 @@ impl Plan {
     pub(super) fn leaf(&self) -> &Certificate {
         self.key.leaf()
     }
+}
+
+/// Returns the bundles of provenance that came signed, one a line.
+fn sent_lines(media_type: &str, octets: &[u8]) -> Vec<u8> {
+    if media_type == media_types::LINES {
+        let mut lines = octets.trim_ascii_end().to_vec();
+        lines.push(b'\n');
+        return lines;
+    }
+    if media_type != attest::bundle::MEDIA_TYPE {
+        // An envelope alone is no line that readers of bundles take.
+        return Vec::new();
+    }
+    let mut line = match octets.contains(&b'\n') {
+        false => octets.to_vec(),
+        // Written over several lines: the same on one. What is signed in it is base64.
+        true => serde_json::from_slice::<serde_json::Value>(octets)
+            .map(|value| value.to_string().into_bytes())
+            .unwrap_or_default(),
+    };
+    if !line.is_empty() {
+        line.push(b'\n');
+    }
+    line
+}
+
+/// Puts bundles together, one a line: those made here, then those that were sent.
+fn all_lines(
+    made: &[(DocumentKind, Bytes)],
+    sent: &[u8],
+) -> Result<Option<Document>, SigningProblem> {
+    let media_type = media(media_types::LINES)?;
+    if sent.is_empty() {
+        let lines: Vec<(DocumentKind, &[u8])> =
+            made.iter().map(|(kind, json)| (*kind, &json[..])).collect();
+        return Ok((!lines.is_empty()).then(|| Document::lines(media_type, &lines)));
+    }
+    let mut all = Vec::new();
+    for (_, json) in made {
+        all.extend_from_slice(json);
+        all.push(b'\n');
+    }
+    all.extend_from_slice(sent);
+    Ok(Some(Document::new(media_type, all.into())))
 }
 
 /// Fewer signatures than were asked for.

@@ -86,6 +86,8 @@ pub(super) struct Plan {
     pub(super) cms: Option<LintedCms>,
     /// The statements.
     pub(super) attestations: Vec<PlannedAttestation>,
+    /// Provenance that came signed, and is its own attestation.
+    pub(super) attested: Option<(&'static str, Bytes)>,
     /// What was submitted, and the statements.
     pub(super) documents: Documents,
 }
@@ -123,6 +125,7 @@ impl Plan {
             formats,
             cms,
             attestations: Vec::new(),
+            attested: None,
             documents: Documents::new(),
         };
         plan.attest(admitted, digests, verifier)?;
@@ -182,11 +185,9 @@ impl Plan {
         subject: Subject,
     ) -> Result<(), SigningProblem> {
         if provenance.is_signed() {
-            return self.keep(
-                DocumentKind::ProvenanceAttestation,
-                provenance.media_type(),
-                provenance.octets.clone(),
-            );
+            // The octets are recorded already, as what was submitted.
+            self.attested = Some((provenance.media_type(), provenance.octets.clone()));
+            return Ok(());
         }
         let statement = provenance
             .to_statement(subject)
