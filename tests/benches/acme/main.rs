@@ -7,10 +7,13 @@
 //! are rough. docs/performance.md explains them. Needs Debian's `pebble` and `caddy`,
 //! and port 80, to which caddy's validation goes.
 
+#[path = "../shared/arguments.rs"]
+mod arguments;
 mod challenges;
 mod client;
-#[path = "../issuance/cpu.rs"]
+#[path = "../shared/cpu.rs"]
 mod cpu;
+#[path = "../shared/disk.rs"]
 mod disk;
 mod jws;
 mod load;
@@ -21,8 +24,7 @@ mod servers;
 use std::error::Error;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
+use crate::arguments::{Arguments, Report};
 use crate::challenges::Challenges;
 use crate::servers::Kind;
 
@@ -35,37 +37,20 @@ struct Plan {
 
 /// Runs every measurement, or those whose names are given.
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    let json_file = arguments
-        .iter()
-        .position(|argument| argument == "--json")
-        .and_then(|at| arguments.get(at + 1));
-    let chosen: Vec<&str> = arguments
-        .iter()
-        .map(String::as_str)
-        .filter(|word| !word.starts_with("--") && Some(*word) != json_file.map(String::as_str))
-        .collect();
+    let arguments = Arguments::read();
     let plan = Plan {
-        time: Duration::from_secs(if quick { 2 } else { 10 }),
+        time: Duration::from_secs(if arguments.quick { 2 } else { 10 }),
     };
-    let wants = |name: &str| chosen.is_empty() || chosen.contains(&name);
     println!("## The machine\n\n{}\n", cpu::machine());
     let challenges = Challenges::start()?;
-    let mut report = serde_json::Map::new();
-    let mut keep = |name: &str, value: Value| {
-        report.insert(name.to_owned(), value);
-    };
+    let mut report = Report::default();
     for kind in Kind::ALL {
-        if wants(kind.name()) {
-            keep(kind.name(), orders::measure(plan, kind, &challenges)?);
+        if arguments.wants(kind.name()) {
+            report.keep(kind.name(), orders::measure(plan, kind, &challenges)?);
         }
     }
-    if wants("nonces") {
-        keep("nonces", nonces::measure(plan, &challenges)?);
+    if arguments.wants("nonces") {
+        report.keep("nonces", nonces::measure(plan, &challenges)?);
     }
-    if let Some(path) = json_file {
-        std::fs::write(path, format!("{:#}\n", json!(report)))?;
-    }
-    Ok(())
+    Ok(report.write(&arguments)?)
 }

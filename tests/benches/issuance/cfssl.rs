@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Plan;
 use crate::load::{self, Target, Until};
+use crate::requests;
 
 /// Measures 1, 8 and 32 clients.
 pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
@@ -55,7 +56,7 @@ pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
             .map(drop)
             .map_err(|_| service.log().tail())
     })?;
-    let messages: Vec<Vec<u8>> = load::requests(2000)?
+    let messages: Vec<Vec<u8>> = requests::requests(2000)?
         .iter()
         .map(|pem| {
             let body = json!({"certificate_request": pem}).to_string();

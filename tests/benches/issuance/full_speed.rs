@@ -9,6 +9,7 @@ use softhsm_test::SoftHsm;
 use crate::Plan;
 use crate::floor::Floor;
 use crate::load::{self, Target, Until};
+use crate::requests;
 
 /// Measures 1, 8 and 32 clients.
 pub(crate) fn measure(plan: Plan, floor: &Floor) -> Result<Value, Box<dyn Error>> {
@@ -23,7 +24,7 @@ pub(crate) fn measure(plan: Plan, floor: &Floor) -> Result<Value, Box<dyn Error>
     ca.serve_quietly()?;
     let server = ca.service().map_or(0, |service| service.id());
     let target = Target::Tls(ca.client()?, ca.address());
-    let messages = load::messages(2000)?;
+    let messages = requests::messages(2000)?;
     // The first requests pay for what is made once.
     load::run(
         &target,

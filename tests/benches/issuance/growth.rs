@@ -10,6 +10,7 @@ use softhsm_test::SoftHsm;
 use crate::Plan;
 use crate::cpu::resident_mib;
 use crate::load::{self, Target, Until};
+use crate::requests;
 
 /// Measures before and after so many certificates.
 pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
@@ -21,7 +22,7 @@ pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
     let (idle_start, idle) = start(&mut ca)?;
     println!("| 0 | {idle_start:.0} | {idle:.1} |");
     let target = Target::Tls(ca.client()?, ca.address());
-    let messages = load::messages(2000)?;
+    let messages = requests::messages(2000)?;
     let server = ca.service().map_or(0, |service| service.id());
     let each = plan.certificates / 32;
     load::run(&target, server, 32, Until::Each(each), &messages, 201)?;

@@ -5,19 +5,25 @@
 //! Prints a table, and JSON where a file is named. `--quick` is for trying: its figures
 //! are rough. docs/performance.md explains them.
 
+#[path = "../shared/arguments.rs"]
+mod arguments;
 mod cfssl;
+#[path = "../shared/cpu.rs"]
 mod cpu;
+#[path = "../shared/floor.rs"]
 mod floor;
 mod full_speed;
 mod growth;
 mod keystore;
+#[path = "../shared/load.rs"]
 mod load;
+mod requests;
 mod slow_token;
 
 use std::error::Error;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use crate::arguments::{Arguments, Report};
 
 /// What is measured, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -30,18 +36,8 @@ struct Plan {
 
 /// Runs every measurement, or those whose names are given.
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    let json_file = arguments
-        .iter()
-        .position(|argument| argument == "--json")
-        .and_then(|at| arguments.get(at + 1));
-    let chosen: Vec<&str> = arguments
-        .iter()
-        .map(String::as_str)
-        .filter(|word| !word.starts_with("--") && Some(*word) != json_file.map(String::as_str))
-        .collect();
-    let plan = if quick {
+    let arguments = Arguments::read();
+    let plan = if arguments.quick {
         Plan {
             time: Duration::from_secs(2),
             certificates: 2_000,
@@ -52,31 +48,28 @@ fn main() -> Result<(), Box<dyn Error>> {
             certificates: 100_000,
         }
     };
-    let wants = |name: &str| chosen.is_empty() || chosen.contains(&name);
     println!("## The machine\n\n{}\n", cpu::machine());
-    let mut report = serde_json::Map::new();
-    let mut keep = |name: &str, value: Value| {
-        report.insert(name.to_owned(), value);
-    };
+    let mut report = Report::default();
     let floor = floor::measure(plan)?;
-    keep("floor", floor.to_json());
-    if wants("full-speed") {
-        keep("full_speed", full_speed::measure(plan, &floor)?);
+    println!(
+        "Floor (one C_Sign, two verifications): {:.1} µs\n",
+        floor.total()
+    );
+    report.keep("floor", floor.to_json());
+    if arguments.wants("full-speed") {
+        report.keep("full_speed", full_speed::measure(plan, &floor)?);
     }
-    if wants("cfssl") {
-        keep("cfssl", cfssl::measure(plan)?);
+    if arguments.wants("cfssl") {
+        report.keep("cfssl", cfssl::measure(plan)?);
     }
-    if wants("slow-token") {
-        keep("slow_token", slow_token::measure(plan)?);
+    if arguments.wants("slow-token") {
+        report.keep("slow_token", slow_token::measure(plan)?);
     }
-    if wants("keystore") {
-        keep("keystore", keystore::measure(plan)?);
+    if arguments.wants("keystore") {
+        report.keep("keystore", keystore::measure(plan)?);
     }
-    if wants("growth") {
-        keep("growth", growth::measure(plan)?);
+    if arguments.wants("growth") {
+        report.keep("growth", growth::measure(plan)?);
     }
-    if let Some(path) = json_file {
-        std::fs::write(path, format!("{:#}\n", json!(report)))?;
-    }
-    Ok(())
+    Ok(report.write(&arguments)?)
 }

@@ -8,6 +8,7 @@ use softhsm_test::{FaultShim, SoftHsm};
 
 use crate::Plan;
 use crate::load::{self, Target, Until};
+use crate::requests;
 
 /// Measures 32 clients on tokens of 100 and 1,000 signatures a second.
 pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
@@ -16,7 +17,7 @@ pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
     );
     println!("| token | certificates/s | share | p50 ms | p99 ms | best possible ms |");
     println!("|---|---|---|---|---|---|");
-    let messages = load::messages(500)?;
+    let messages = requests::messages(500)?;
     let mut rows = Vec::new();
     for limit in [100, 1000] {
         let token = SoftHsm::token()?;

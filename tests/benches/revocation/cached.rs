@@ -11,7 +11,7 @@ use crate::Plan;
 use crate::cpu::{used_by, used_here};
 use crate::question::{Asker, path, serials};
 use crate::wrk::{Asking, load};
-use crate::{bare, load as clients};
+use crate::{bare, load as clients, requests};
 
 /// Certificates that are asked about.
 const ASKED: u64 = 256;
@@ -25,7 +25,7 @@ pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
     ca.cli(&["init"])?;
     ca.serve_quietly()?;
     let target = clients::Target::Tls(ca.client()?, ca.address());
-    let messages = clients::messages(64)?;
+    let messages = requests::messages(64)?;
     let each = clients::Until::Each(ASKED / 8);
     clients::run(&target, 0, 8, each, &messages, 201)?;
     wait_ready(&ca)?;

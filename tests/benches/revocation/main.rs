@@ -6,27 +6,31 @@
 //! Prints tables, and JSON where a file is named. `--quick` is for trying: its figures
 //! are rough. docs/performance.md explains them. Needs wrk; peers need openssl and cfssl.
 
+#[path = "../shared/arguments.rs"]
+mod arguments;
 mod bare;
 mod cached;
-#[path = "../issuance/cpu.rs"]
+#[path = "../shared/cpu.rs"]
 mod cpu;
 mod crl;
 mod fill;
-#[path = "../issuance/floor.rs"]
+#[path = "../shared/floor.rs"]
 mod floor;
 mod held;
-#[path = "../issuance/load.rs"]
+#[path = "../shared/load.rs"]
 mod load;
 mod on_demand;
 mod peers;
 mod question;
 mod replace;
+#[path = "../issuance/requests.rs"]
+mod requests;
 mod wrk;
 
 use std::error::Error;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use crate::arguments::{Arguments, Report};
 
 /// What is measured, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -41,18 +45,8 @@ struct Plan {
 
 /// Runs every measurement, or those whose names are given.
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    let json_file = arguments
-        .iter()
-        .position(|argument| argument == "--json")
-        .and_then(|at| arguments.get(at + 1));
-    let chosen: Vec<&str> = arguments
-        .iter()
-        .map(String::as_str)
-        .filter(|word| !word.starts_with("--") && Some(*word) != json_file.map(String::as_str))
-        .collect();
-    let plan = if quick {
+    let arguments = Arguments::read();
+    let plan = if arguments.quick {
         Plan {
             time: Duration::from_secs(2),
             certificates: 20_000,
@@ -65,34 +59,27 @@ fn main() -> Result<(), Box<dyn Error>> {
             revocations: 1_000,
         }
     };
-    let wants = |name: &str| chosen.is_empty() || chosen.contains(&name);
     println!("## The machine\n\n{}\n", cpu::machine());
-    let mut report = serde_json::Map::new();
-    let mut keep = |name: &str, value: Value| {
-        report.insert(name.to_owned(), value);
-    };
-    if wants("cached") {
-        keep("cached", cached::measure(plan)?);
+    let mut report = Report::default();
+    if arguments.wants("cached") {
+        report.keep("cached", cached::measure(plan)?);
     }
-    if wants("on-demand") {
+    if arguments.wants("on-demand") {
         let floor = floor::measure(plan)?;
-        keep("floor", floor.to_json());
-        keep("on_demand", on_demand::measure(plan, &floor)?);
+        report.keep("floor", floor.to_json());
+        report.keep("on_demand", on_demand::measure(plan, &floor)?);
     }
-    if wants("replace") {
-        keep("replace", replace::measure(plan)?);
+    if arguments.wants("replace") {
+        report.keep("replace", replace::measure(plan)?);
     }
-    if wants("crl") {
-        keep("crl", crl::measure(plan)?);
+    if arguments.wants("crl") {
+        report.keep("crl", crl::measure(plan)?);
     }
-    if wants("peers") {
-        keep("peers", peers::measure(plan)?);
+    if arguments.wants("peers") {
+        report.keep("peers", peers::measure(plan)?);
     }
-    if wants("held") {
-        keep("held", held::measure(plan)?);
+    if arguments.wants("held") {
+        report.keep("held", held::measure(plan)?);
     }
-    if let Some(path) = json_file {
-        std::fs::write(path, format!("{:#}\n", json!(report)))?;
-    }
-    Ok(())
+    Ok(report.write(&arguments)?)
 }

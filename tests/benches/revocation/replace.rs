@@ -12,6 +12,7 @@ use crate::Plan;
 use crate::cached::wait_ready;
 use crate::load::{self, Target, Until};
 use crate::question::{Asker, message, serials};
+use crate::requests;
 
 /// Measures one revocation after the other, each asked about when it is told.
 pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
@@ -24,7 +25,7 @@ pub(crate) fn measure(plan: Plan) -> Result<Value, Box<dyn Error>> {
     ca.serve_quietly()?;
     let target = Target::Tls(ca.client()?, ca.address());
     let each = Until::Each(plan.revocations as u64 / 8);
-    load::run(&target, 0, 8, each, &load::messages(64)?, 201)?;
+    load::run(&target, 0, 8, each, &requests::messages(64)?, 201)?;
     wait_ready(&ca)?;
     let asker = Asker::new(&ca)?;
     let mut operator = ca.client()?.connect(ca.address())?;

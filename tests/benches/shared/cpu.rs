@@ -33,10 +33,15 @@ pub(crate) fn used_here() -> Duration {
 
 /// Returns the resident memory of a process in MiB.
 pub(crate) fn resident_mib(process: u32) -> f64 {
+    status_mib(process, "VmRSS:")
+}
+
+/// Returns what `/proc/PID/status` says of memory, in MiB.
+pub(crate) fn status_mib(process: u32, field: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let kib: f64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(field))
         .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
         .unwrap_or(0.0);
     kib / 1024.0

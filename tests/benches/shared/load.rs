@@ -71,13 +71,28 @@ impl Target {
     }
 }
 
+/// What a load sends.
+pub(crate) trait Messages: Sync {
+    /// Returns what a client sends when it is its turn again; made in `room` unless it is
+    /// there already.
+    fn message<'a>(&'a self, client: usize, turn: usize, room: &'a mut Vec<u8>) -> &'a [u8];
+}
+
+impl Messages for Vec<Vec<u8>> {
+    /// Each client begins at another, and takes one after the other.
+    fn message<'a>(&'a self, client: usize, turn: usize, _: &'a mut Vec<u8>) -> &'a [u8] {
+        let at = (client * 37 + turn) % self.len().max(1);
+        self.get(at).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// Loads a server: each client on a connection of its own, which is warm at the start.
 pub(crate) fn run(
     target: &Target,
     server: u32,
     clients: usize,
     until: Until,
-    messages: &[Vec<u8>],
+    messages: &impl Messages,
     wanted: u16,
 ) -> Result<Found, Box<dyn Error>> {
     let start = Barrier::new(clients + 1);
@@ -112,16 +127,14 @@ fn client(
     target: &Target,
     number: usize,
     until: Until,
-    messages: &[Vec<u8>],
+    messages: &impl Messages,
     wanted: u16,
     start: &Barrier,
 ) -> Result<Vec<Duration>, String> {
     let told = |error: chancery_tests::Error| format!("{error}: {:?}", Error::source(&error));
-    let mut ask = messages.iter().cycle().skip(number * 37);
+    let mut room = Vec::new();
     let connected = target.connect().and_then(|mut connection| {
-        if let Some(message) = ask.next() {
-            connection.exchange(message)?;
-        }
+        connection.exchange(messages.message(number, 0, &mut room))?;
         Ok(connection)
     });
     // Everybody waits for everybody, even who failed.
@@ -129,7 +142,7 @@ fn client(
     let mut connection = connected.map_err(told)?;
     let began = Instant::now();
     let mut latencies = Vec::new();
-    for message in ask {
+    for turn in 1.. {
         let done = match until {
             Until::Time(time) => began.elapsed() >= time,
             Until::Each(count) => latencies.len() as u64 >= count,
@@ -137,6 +150,7 @@ fn client(
         if done {
             break;
         }
+        let message = messages.message(number, turn, &mut room);
         let asked = Instant::now();
         let answer = connection.exchange(message).map_err(told)?;
         latencies.push(asked.elapsed());
@@ -146,34 +160,4 @@ fn client(
         }
     }
     Ok(latencies)
-}
-
-/// Makes requests for certificates, each of another name and a key that a few share.
-pub(crate) fn requests(count: usize) -> Result<Vec<String>, rcgen::Error> {
-    let keys = (0..16)
-        .map(|_| rcgen::KeyPair::generate())
-        .collect::<Result<Vec<_>, _>>()?;
-    (0..count)
-        .zip(keys.iter().cycle())
-        .map(|(number, key)| {
-            let name = format!("host-{number}.bench.example.internal");
-            let mut parameters = rcgen::CertificateParams::new([name.clone()])?;
-            parameters.distinguished_name = rcgen::DistinguishedName::new();
-            parameters
-                .distinguished_name
-                .push(rcgen::DnType::CommonName, name);
-            parameters.serialize_request(key)?.pem()
-        })
-        .collect()
-}
-
-/// Makes the messages by which the CA is asked for certificates.
-pub(crate) fn messages(count: usize) -> Result<Vec<Vec<u8>>, rcgen::Error> {
-    Ok(requests(count)?
-        .iter()
-        .map(|pem| {
-            let target = "/sign?profile=tls-server";
-            Connection::post(target, "application/x-pem-file", "", pem.as_bytes())
-        })
-        .collect())
 }
