@@ -30,6 +30,7 @@ mod withdraw;
 use std::sync::Arc;
 
 use actix_web::guard::{self, Guard};
+pub(crate) use actix_web::web::ServiceConfig as Routes;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, Route};
 use mesh::{Peer, Problem};

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::web;
 use futures_util::future::try_join_all;
 use mesh::{PeerVerifier, Security, Server, ServerHandle, Shared, TlsIdentity};
 
 use crate::config::CheckedListener;
-use crate::http;
+use crate::http::{self, Routes};
 use crate::service::Signing;
 use crate::status;
 use crate::urls::ExternalUrl;
@@ -53,8 +52,8 @@ impl SigningService {
         shared: &Shared,
         identity: &Arc<TlsIdentity>,
         clients: &Arc<PeerVerifier>,
-        more_mesh: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
-        more_open: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+        more_mesh: impl Fn(&mut Routes) + Clone + Send + 'static,
+        more_open: impl Fn(&mut Routes) + Clone + Send + 'static,
     ) -> Result<Self, mesh::Error> {
         let mutual = Security::Mutual {
             identity: Arc::clone(identity),
@@ -67,7 +66,7 @@ impl SigningService {
         let mesh = match &signing.config.mesh {
             Some(config) => {
                 let own = http::mesh_routes(Arc::clone(signing));
-                let routes = move |config: &mut web::ServiceConfig| {
+                let routes = move |config: &mut Routes| {
                     own(config);
                     more_mesh(config);
                 };
@@ -79,7 +78,7 @@ impl SigningService {
         let open = match &signing.config.open {
             Some(config) => {
                 let own = http::open_routes(Arc::clone(signing));
-                let routes = move |config: &mut web::ServiceConfig| {
+                let routes = move |config: &mut Routes| {
                     own(config);
                     more_open(config);
                 };
