@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::signing::keys::{KeyPlan, KeysError, SigningKeys};
+use ::signing::oidc::ForgeLeaves;
 use ::signing::webhooks::{
     self, HookMetrics, SignArtifact, Webhooks, WebhooksError, WebhooksParts,
 };
@@ -240,6 +241,10 @@ impl SigningOwn {
             clock,
             metrics: process.metrics.signing.signing.clone(),
             log: None,
+            forge: Some(Arc::new(ForgeLeaves::new(
+                Arc::clone(&joined.ca),
+                Arc::clone(&process.shared.clock),
+            ))),
             announce: webhooks
                 .clone()
                 .map(|webhooks| webhooks as Arc<dyn Announce>),
