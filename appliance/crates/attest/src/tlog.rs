@@ -16,7 +16,7 @@ pub use checkpoint::{
 pub use entry::{EntryError, HashedRekord};
 pub use proof::{
     NotConsistent, NotIncluded, OutsideTree, ProofError, ReadNodes, consistency_path,
-    inclusion_path, verify_consistency, verify_inclusion,
+    inclusion_path, tree_root, verify_consistency, verify_inclusion,
 };
 pub use tree::{CompactTree, Full, Hash, WrongPeaks, empty_root, leaf_hash, node_hash};
 

@@ -16,6 +16,7 @@ use mesh::stapling::StaplingConfig;
 use model::signing::SigningProfileName;
 use serde::{Deserialize, Serialize};
 
+use crate::log::{CheckedLog, LogConfig};
 use crate::oidc::{CheckedOidc, OidcConfig};
 use crate::webhooks::{
     CheckedHooks, DeliveryConfig, FetchConfig, HooksConfig, NotifyConfig, WebhookConfig,
@@ -67,6 +68,8 @@ pub struct SigningConfig {
     pub keys: BTreeMap<String, ArtifactKeyConfig>,
     /// Time-stamps.
     pub timestamps: TimestampConfig,
+    /// The transparency log.
+    pub log: LogConfig,
     /// Who may have what signed.
     pub profiles: BTreeMap<SigningProfileName, ProfileConfig>,
     /// The profile of requests that name none.
@@ -84,7 +87,7 @@ pub struct SigningConfig {
 }
 
 /// Makes a name from a literal of this crate; a test reads every default.
-fn name<T, E>(text: &str, make: impl FnOnce(&str) -> Result<T, E>) -> T {
+pub(crate) fn name<T, E>(text: &str, make: impl FnOnce(&str) -> Result<T, E>) -> T {
     make(text).unwrap_or_else(|_| unreachable!("the default {text:?} is a name of its kind"))
 }
 
@@ -100,6 +103,7 @@ impl Default for SigningConfig {
             limits: LimitConfig::default(),
             keys: BTreeMap::from([(DEFAULT.to_owned(), ArtifactKeyConfig::default())]),
             timestamps: TimestampConfig::default(),
+            log: LogConfig::default(),
             profiles: BTreeMap::from([(
                 default_profile.clone(),
                 ProfileConfig {
@@ -136,6 +140,8 @@ pub struct CheckedSigningConfig {
     pub keys: BTreeMap<String, CheckedKey>,
     /// Time-stamps, where they are made.
     pub timestamps: Option<CheckedTimestamps>,
+    /// The transparency log, where there is one.
+    pub log: Option<CheckedLog>,
     /// Who may have what signed.
     pub profiles: BTreeMap<SigningProfileName, CheckedProfile>,
     /// The profile of requests that name none.
@@ -162,7 +168,8 @@ impl SigningConfig {
         let service = self.service.check()?;
         let keys = keys::check_keys(&self.keys)?;
         let timestamps = self.timestamps.check()?;
-        check_distinct(&service, &keys, timestamps.as_ref())?;
+        let log = self.log.check()?;
+        check_distinct(&service, &keys, timestamps.as_ref(), log.as_ref())?;
         let profiles = self
             .profiles
             .iter()
@@ -197,6 +204,7 @@ impl SigningConfig {
             limits: self.limits.check()?,
             keys,
             timestamps,
+            log,
             profiles,
             default_profile: self.default_profile.clone(),
             hooks,
@@ -209,13 +217,15 @@ fn check_distinct(
     service: &CheckedMember,
     keys: &BTreeMap<String, CheckedKey>,
     timestamps: Option<&CheckedTimestamps>,
+    log: Option<&CheckedLog>,
 ) -> Result<(), ConfigError> {
     let mut seen = BTreeSet::from([service.tls_key.as_str(), service.enrolment_key.as_str()]);
     let signing = keys.values().chain(timestamps.map(|stamps| &stamps.key));
-    for key in signing {
-        if !seen.insert(key.key.as_str()) {
+    let signing = signing.map(|key| &key.key);
+    for key in signing.chain(log.map(|log| &log.key)) {
+        if !seen.insert(key.as_str()) {
             return Err(ConfigError::KeyTwice {
-                key: key.key.to_string(),
+                key: key.to_string(),
             });
         }
     }

@@ -8,12 +8,14 @@
 //! | `/v1/verify` | `POST` |
 //! | `/v1/timestamps` | `POST`: RFC 3161 |
 //! | `/v1/trusted-root`, `/v1/trusted-root/keys` | `GET` |
+//! | `/v1/log/checkpoint`, `/entries/{index}`, `/inclusion`, `/consistency` | `GET` |
 //! | `/v1/limits`, `/v1/openapi.json` | `GET` |
 //! | `/v1/status` | `GET`: for operators and auditors |
 
 mod answer;
 mod evidence;
 mod limits;
+mod log;
 mod object;
 mod openapi;
 mod problem;
@@ -75,7 +77,7 @@ pub(crate) fn mesh_routes(
             )
             .service(web::resource("/v1/limits").route(reads().to(limits::limits)))
             .service(web::resource("/v1/status").route(reads().to(status::status)));
-        shared_routes(config);
+        shared_routes(config, &signing);
     }
 }
 
@@ -91,12 +93,20 @@ pub(crate) fn open_routes(
                 web::resource("/v1/timestamps").route(web::post().to(timestamps::stamp_for_anyone)),
             );
         }
-        shared_routes(config);
+        shared_routes(config, &signing);
     }
 }
 
 /// Adds what both listeners tell anyone.
-fn shared_routes(config: &mut web::ServiceConfig) {
+fn shared_routes(config: &mut web::ServiceConfig, signing: &Signing) {
+    if let Some(log) = &signing.log {
+        config
+            .app_data(Data::from(Arc::clone(log)))
+            .service(web::resource("/v1/log/checkpoint").route(reads().to(log::checkpoint)))
+            .service(web::resource("/v1/log/entries/{index}").route(reads().to(log::entry)))
+            .service(web::resource("/v1/log/inclusion").route(reads().to(log::inclusion)))
+            .service(web::resource("/v1/log/consistency").route(reads().to(log::consistency)));
+    }
     config
         .service(web::resource("/v1/trusted-root").route(reads().to(root::trusted_root)))
         .service(web::resource("/v1/trusted-root/keys").route(reads().to(root::keys)))

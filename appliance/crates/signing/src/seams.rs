@@ -1,41 +1,11 @@
 //! What other parts of the service do for a signature, as the flow sees them.
 
-use async_trait::async_trait;
-use attest::bundle::LogEntry;
-use bytes::Bytes;
 use jiff::Timestamp;
 use model::RequestId;
 use model::signing::{
     ArtifactDigest, ArtifactName, SignatureId, SignerLabel, SigningProfileName, WithdrawalReason,
 };
-use pki::certificate::Certificate;
 use store::signing::NewDelivery;
-
-use crate::problem::SigningProblem;
-
-/// The service's own transparency log.
-#[async_trait]
-pub trait RecordInLog: Send + Sync + std::fmt::Debug {
-    /// Returns the leaf of a signature: what is hashed into the tree; none for a key that
-    /// logs have no name for.
-    fn leaf(
-        &self,
-        digest: &ArtifactDigest,
-        signature: &[u8],
-        certificate: &Certificate,
-    ) -> Option<Bytes>;
-
-    /// Returns the entry of a leaf that the store took at an index, once a checkpoint
-    /// covers it.
-    ///
-    /// # Errors
-    ///
-    /// Why no checkpoint could be signed.
-    async fn entry(&self, index: u64, leaf: Bytes) -> Result<LogEntry, SigningProblem>;
-
-    /// Adds what verifiers need to a trusted root.
-    fn describe(&self, root: &mut attest::trusted_root::TrustedRoot);
-}
 
 /// Something that others are told of.
 #[derive(Debug, Clone)]

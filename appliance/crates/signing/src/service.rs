@@ -21,6 +21,7 @@ pub(crate) use verify::Proof;
 use crate::config::{CheckedProfile, CheckedSigningConfig};
 use crate::facts::{Answer, Facts};
 use crate::keys::{CertifiedKey, SigningKeys};
+use crate::log::TransparencyLog;
 use crate::memory::EvidenceMemory;
 use crate::metrics::SigningMetrics;
 use crate::oidc::{ForgeLeafError, ForgeLeaves};
@@ -28,7 +29,7 @@ use crate::policy::{Policy, RateLimiter, Rule, Verdict};
 use crate::problem::SigningProblem;
 use crate::request::Ask;
 use crate::revocation::RevocationLists;
-use crate::seams::{Announce, RecordInLog};
+use crate::seams::Announce;
 use crate::sign::Admitted;
 use crate::trust::{BuilderTrust, TrustError};
 use crate::urls::ExternalUrl;
@@ -55,7 +56,7 @@ pub struct SigningParts {
     /// Counts.
     pub metrics: SigningMetrics,
     /// The transparency log, where it is on.
-    pub log: Option<Arc<dyn RecordInLog>>,
+    pub log: Option<Arc<TransparencyLog>>,
     /// Certificates of CI jobs that a forge vouches for, where jobs are enrolled.
     pub forge: Option<Arc<ForgeLeaves>>,
     /// Tells others, where somebody wants to be told.
@@ -79,7 +80,7 @@ pub struct Signing {
     /// Counts.
     pub(crate) metrics: SigningMetrics,
     /// The transparency log.
-    pub(crate) log: Option<Arc<dyn RecordInLog>>,
+    pub(crate) log: Option<Arc<TransparencyLog>>,
     /// Certificates of CI jobs.
     forge: Option<Arc<ForgeLeaves>>,
     /// Tells others.

@@ -8,7 +8,7 @@ mod faults;
 mod faulty;
 mod first;
 mod keys;
-mod keystore;
+pub(crate) mod keystore;
 mod logs;
 mod refusals;
 mod requests;

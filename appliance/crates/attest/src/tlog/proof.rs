@@ -47,6 +47,15 @@ pub struct NotIncluded;
 #[error("the smaller tree is not the beginning of the larger one")]
 pub struct NotConsistent;
 
+/// Returns the root of the tree's first `size` leaves.
+///
+/// # Errors
+///
+/// `Node` for a hash that cannot be read.
+pub fn tree_root<R: ReadNodes>(nodes: &R, size: u64) -> Result<Hash, ProofError<R::Error>> {
+    range_root(nodes, 0, size)
+}
+
 /// Returns the hashes that lead from a leaf to the root of the tree's first `size`
 /// leaves, the leaf's sibling first (RFC 6962, 2.1.1).
 ///
@@ -234,6 +243,5 @@ fn range_root<R: ReadNodes>(
         subtrees.push(subtree);
         start += 1 << level;
     }
-    // Ranges asked for here hold at least one leaf.
     Ok(fold(&subtrees).unwrap_or_else(super::empty_root))
 }

@@ -89,6 +89,12 @@ pub enum ConfigError {
         /// The text given, cut at 80 characters.
         given: String,
     },
+    /// A log's name that is none.
+    #[error("`log.origin`: {given:?} is no host name in lower case, by which verifiers know a log")]
+    LogOrigin {
+        /// The text given, cut at 80 characters.
+        given: String,
+    },
     /// A default profile that is not there.
     #[error("`default_profile`: {profile} is none of `profiles`")]
     DefaultProfile {

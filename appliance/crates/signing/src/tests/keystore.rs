@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 /// How keys of the store answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// They sign.
     Works,
     /// Every key fails so.
@@ -23,7 +23,7 @@ pub(super) enum Token {
 }
 
 /// The store.
-pub(super) struct TestKeyStore {
+pub(crate) struct TestKeyStore {
     /// Where the keys are.
     files: FileStore,
     /// What tests see and say.
@@ -47,7 +47,7 @@ impl fmt::Debug for TestKeyStore {
 
 impl TestKeyStore {
     /// Opens a directory.
-    pub(super) fn open(directory: &Path) -> Arc<Self> {
+    pub(crate) fn open(directory: &Path) -> Arc<Self> {
         Arc::new(Self {
             files: FileStore::open(directory, KeyStoreMetrics::default()).unwrap(),
             shared: Arc::new(Shared {
@@ -58,12 +58,12 @@ impl TestKeyStore {
     }
 
     /// Says how keys answer from now on.
-    pub(super) fn set(&self, token: Token) {
+    pub(crate) fn set(&self, token: Token) {
         *self.shared.token.lock().unwrap() = token;
     }
 
     /// Counts the signatures that were made.
-    pub(super) fn signatures(&self) -> usize {
+    pub(crate) fn signatures(&self) -> usize {
         self.shared.signatures.load(Ordering::SeqCst)
     }
 

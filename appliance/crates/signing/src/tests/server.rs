@@ -20,6 +20,7 @@ use super::authority::TestAuthority;
 use super::faulty::FaultyStore;
 use super::keystore::TestKeyStore;
 use crate::keys::{KeyPlan, SigningKeys};
+use crate::log::{LogParts, TransparencyLog};
 use crate::revocation::RevocationLists;
 use crate::{SettledReport, Signing, SigningConfig, SigningMetrics, SigningParts, SigningService};
 
@@ -142,6 +143,20 @@ impl TestServer {
         metrics.register(&mut registry);
         let lists: Arc<TestLists> = Arc::default();
         let root = pki::certificate::Certificate::from_der(authority.root.der()).unwrap();
+        let log = match config.log.clone() {
+            Some(log) => {
+                let parts = LogParts {
+                    config: log,
+                    keystore: Arc::clone(&keystore) as _,
+                    store: Arc::clone(&store) as _,
+                    domain: domain.clone(),
+                    clock: Arc::clone(&clock) as _,
+                    signing_timeout: config.limits.signing_timeout,
+                };
+                Some(TransparencyLog::open(parts).await.unwrap())
+            }
+            None => None,
+        };
         let signing = Signing::open(SigningParts {
             config,
             store: Arc::clone(&store) as _,
@@ -152,7 +167,7 @@ impl TestServer {
             domain: domain.clone(),
             clock: Arc::clone(&clock) as _,
             metrics,
-            log: None,
+            log,
             forge: None,
             announce: None,
         })
