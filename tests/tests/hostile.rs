@@ -9,6 +9,10 @@
 mod targets;
 
 #[cfg(test)]
+#[path = "hostile/forge.rs"]
+mod forge;
+
+#[cfg(test)]
 #[path = "hostile/signatures.rs"]
 mod signatures;
 
@@ -426,6 +430,20 @@ mod tests {
         run("provenance", &seeds);
         run("statement", &seeds[1..2]);
         run("dsse", &seeds[2..3]);
+    }
+
+    #[test]
+    fn nothing_of_forges_and_logs_makes_its_parser_panic() {
+        let (token, keys) = super::forge::token_and_keys();
+        signing::oidc::Unverified::parse(std::str::from_utf8(&token).unwrap()).unwrap();
+        signing::oidc::KeySet::parse(&keys).unwrap();
+        run("oidc_token", &[token]);
+        run("oidc_keys", &[keys]);
+        let (certificate, scts) = super::forge::timestamped();
+        let read = Certificate::from_der(&certificate).unwrap();
+        assert!(read.extensions().scts.is_some() && read.extensions().forge.is_some());
+        run("sct", &[certificate.clone(), scts]);
+        run("certificate", &[certificate]);
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("statement", statement),
     ("provenance", provenance),
     ("sbom", sbom),
+    ("oidc_token", oidc_token),
+    ("oidc_keys", oidc_keys),
+    ("sct", sct),
 ];
 
 /// Reads a certificate request (RFC 2986).
@@ -428,6 +431,43 @@ pub fn sbom(bytes: &[u8]) {
         Err(error) => {
             let told = error.to_string();
             assert!(told.len() < 4000, "{told}");
+        }
+    }
+}
+
+/// Reads a forge's token (RFC 7519), nothing of it believed.
+pub fn oidc_token(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match signing::oidc::Unverified::parse(text) {
+        Ok(token) => {
+            assert_eq!(text.matches('.').count(), 2, "three parts");
+            let _key = token.key_name();
+        }
+        Err(error) => assert!(error.check().starts_with("token_")),
+    }
+}
+
+/// Reads the keys of a token issuer (RFC 7517, 5).
+pub fn oidc_keys(bytes: &[u8]) {
+    if let Err(error) = signing::oidc::KeySet::parse(bytes) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+/// Reads certificate timestamps (RFC 6962, 3.3), alone and in a certificate.
+pub fn sct(bytes: &[u8]) {
+    if let Ok(list) = pki::sct::SctList::from_octets(bytes) {
+        assert_eq!(list.to_octets(), bytes, "what was read is all there was");
+    }
+    if let Ok(certificate) = pki::certificate::Certificate::from_der(bytes) {
+        let key = certificate.public_key();
+        let logs = std::slice::from_ref(key);
+        let verified = pki::sct::verify(&certificate, key, logs);
+        assert!(verified.is_err() || certificate.extensions().scts.is_some());
+        if let Ok(seen) = pki::sct::precertificate_tbs(&certificate) {
+            assert!(seen.len() < certificate.tbs_der().len());
         }
     }
 }

@@ -127,7 +127,8 @@ impl SctList {
     }
 
     /// Writes SignedCertificateTimestampList (3.3).
-    pub(crate) fn to_octets(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn to_octets(&self) -> Vec<u8> {
         let mut list = Vec::new();
         for sct in &self.0 {
             let one = sct.to_octets();

@@ -34,6 +34,7 @@ pub use config::{
 pub use enrol::{Oidc, OidcParts};
 pub use fetch::{HttpsKeys, HttpsKeysError};
 pub use http::routes;
-pub use keys::{FetchFailure, FetchKeys};
+pub use keys::{FetchFailure, FetchKeys, KeySet, KeysError};
 pub use leaf::{ForgeLeaf, ForgeLeafError, ForgeLeaves, forge_leaf};
 pub use metrics::OidcMetrics;
+pub use token::{TokenError, Unverified};

@@ -51,7 +51,8 @@ pub struct FetchFailure {
 
 /// Why an issuer's keys cannot be used now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum KeysError {
+#[non_exhaustive]
+pub enum KeysError {
     /// The file cannot be read.
     #[error("the keys cannot be read from {path}: {reason}")]
     File {
@@ -83,7 +84,7 @@ pub(crate) enum KeysError {
 
 /// A set of keys, by their names.
 #[derive(Debug, Default)]
-pub(crate) struct KeySet {
+pub struct KeySet {
     /// Keys with a name.
     named: BTreeMap<String, Arc<IssuerKey>>,
     /// Keys without.
@@ -98,7 +99,7 @@ impl KeySet {
     /// # Errors
     ///
     /// `Set` unless it is one, `Empty` when no key can be used.
-    pub(crate) fn parse(octets: &[u8]) -> Result<Self, KeysError> {
+    pub fn parse(octets: &[u8]) -> Result<Self, KeysError> {
         /// The set, its members not yet read.
         #[derive(Deserialize)]
         struct Raw {

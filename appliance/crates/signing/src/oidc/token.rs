@@ -23,7 +23,8 @@ pub(crate) const MAX_TOKEN: usize = 16 * 1024;
 
 /// Why a token is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TokenError {
+#[non_exhaustive]
+pub enum TokenError {
     /// Too long, or not of three parts in base64url.
     #[error("it is no compact JWS of a JSON object (RFC 7515, 7.1): {what}")]
     Malformed {
@@ -115,7 +116,8 @@ pub(crate) enum TokenError {
 
 impl TokenError {
     /// Names the check that failed, for metrics, logs and programs.
-    pub(crate) const fn check(&self) -> &'static str {
+    #[must_use]
+    pub const fn check(&self) -> &'static str {
         match self {
             Self::Malformed { .. } => "token_form",
             Self::Header { .. } => "token_header",
@@ -135,7 +137,7 @@ impl TokenError {
 
 /// A token taken apart, nothing of it believed.
 #[derive(Debug)]
-pub(crate) struct Unverified<'a> {
+pub struct Unverified<'a> {
     /// Header and payload as they were signed.
     signed: &'a str,
     /// The signature, base64url.
@@ -187,7 +189,7 @@ impl<'a> Unverified<'a> {
     /// # Errors
     ///
     /// `Malformed`, or `Header` for what is no token for access.
-    pub(crate) fn parse(token: &'a str) -> Result<Self, TokenError> {
+    pub fn parse(token: &'a str) -> Result<Self, TokenError> {
         let malformed = |what| TokenError::Malformed { what };
         if token.len() > MAX_TOKEN {
             return Err(malformed("it is longer than 16 KiB"));
@@ -273,7 +275,8 @@ impl<'a> Unverified<'a> {
     }
 
     /// Returns the key it names.
-    pub(crate) fn key_name(&self) -> Option<&str> {
+    #[must_use]
+    pub fn key_name(&self) -> Option<&str> {
         self.header.kid.as_deref()
     }
 
