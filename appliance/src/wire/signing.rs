@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::signing::keys::{KeyPlan, KeysError, SigningKeys};
-use ::signing::oidc::ForgeLeaves;
+use ::signing::oidc::{self, ForgeLeaves, HttpsKeys, HttpsKeysError, Oidc, OidcMetrics, OidcParts};
 use ::signing::webhooks::{
     self, HookMetrics, SignArtifact, Webhooks, WebhooksError, WebhooksParts,
 };
@@ -29,6 +29,8 @@ pub(super) struct SigningCounts {
     signing: SigningMetrics,
     /// Of webhooks, both ways.
     hooks: HookMetrics,
+    /// Of builds that are enrolled for a forge's token.
+    oidc: OidcMetrics,
     /// Of its store.
     store: SigningStoreMetrics,
 }
@@ -38,6 +40,7 @@ impl SigningCounts {
     pub(super) fn register(&self, registry: &mut Registry) {
         self.signing.register(registry);
         self.hooks.register(registry);
+        self.oidc.register(registry);
         self.store.register(registry);
     }
 }
@@ -66,6 +69,9 @@ enum SigningStartError {
     /// The webhooks.
     #[error(transparent)]
     Webhooks(#[from] WebhooksError),
+    /// The keys of forges.
+    #[error("the keys of token issuers cannot be fetched")]
+    IssuerKeys(#[from] HttpsKeysError),
     /// A certificate that everything leads to.
     #[error("an authority's certificate cannot be worked with")]
     Authority(#[from] CertificateError),
@@ -78,6 +84,7 @@ impl From<SigningStartError> for StartError {
             SigningStartError::Store(error) => error.is_transient(),
             SigningStartError::Open(_)
             | SigningStartError::Webhooks(_)
+            | SigningStartError::IssuerKeys(_)
             | SigningStartError::Authority(_) => false,
         };
         let advice = match &error {
@@ -88,7 +95,7 @@ impl From<SigningStartError> for StartError {
                 "start the CA with `chancery serve`; if it refuses, its profile and the role \
                  service:signing must allow what [signing.keys] and [signing.timestamps] ask for",
             ),
-            SigningStartError::Webhooks(_) => {
+            SigningStartError::Webhooks(_) | SigningStartError::IssuerKeys(_) => {
                 Some("correct the section, or what it names; docs/configuration.md lists its keys")
             }
             SigningStartError::Keys(_)
@@ -140,19 +147,24 @@ impl MeshService for SigningOwn {
             signing,
             keys,
             webhooks,
+            oidc,
         } = self.parts(process, joined).await?;
         // Operators find the queues on the listener with client certificates.
         let [mesh, open] = [true, false].map(|mesh| {
             let webhooks = webhooks.as_ref();
             webhooks.map(|webhooks| webhooks::http::routes(webhooks, mesh))
         });
+        let enrolment = oidc.as_ref().map(oidc::routes);
         let service = SigningService::bind_with(
             &signing,
             process.shared,
             &joined.identity,
             &joined.clients,
             move |config| mesh.iter().for_each(|add| add(config)),
-            move |config| open.iter().for_each(|add| add(config)),
+            move |config| {
+                open.iter().for_each(|add| add(config));
+                enrolment.iter().for_each(|add| add(config));
+            },
         )?;
         if let Some(url) = service.external_url() {
             if let Some(webhooks) = &webhooks {
@@ -168,6 +180,7 @@ impl MeshService for SigningOwn {
                     outcome = service.run() => outcome,
                     () = keys.keep_current() => Ok(()),
                     Some(()) = work(webhooks, core) => Ok(()),
+                    Some(()) = refresh(oidc) => Ok(()),
                 }
             }),
         })
@@ -182,6 +195,14 @@ struct Parts {
     keys: Arc<SigningKeys>,
     /// What comes in by webhooks and what goes out, where there is any.
     webhooks: Option<Arc<Webhooks>>,
+    /// Enrolment of builds for a forge's token, where there is any.
+    oidc: Option<Arc<Oidc>>,
+}
+
+/// Keeps the keys of token issuers fresh; at once for none.
+async fn refresh(oidc: Option<Arc<Oidc>>) -> Option<()> {
+    oidc?.refresh().await;
+    Some(())
 }
 
 /// Works on the queues of webhooks; at once for none.
@@ -230,6 +251,17 @@ impl SigningOwn {
                 metrics: process.metrics.signing.hooks.clone(),
             })?)
         };
+        let oidc = if config.oidc.is_empty() {
+            None
+        } else {
+            Some(Oidc::new(OidcParts {
+                config: config.oidc.clone(),
+                ca: Arc::clone(&joined.ca),
+                fetch: Arc::new(HttpsKeys::new(&config.hooks)?),
+                clock: Arc::clone(&clock),
+                metrics: process.metrics.signing.oidc.clone(),
+            }))
+        };
         let signing = Signing::open(SigningParts {
             config,
             store: Arc::clone(&self.store),
@@ -254,6 +286,7 @@ impl SigningOwn {
             signing,
             keys,
             webhooks,
+            oidc,
         })
     }
 }

@@ -243,7 +243,7 @@ pub enum OidcConfigError {
         /// The text given, cut at 80 characters.
         given: String,
         /// Why.
-        source: globset::Error,
+        source: Box<globset::Error>,
     },
     /// A rule under which anyone's builds would sign.
     #[error(
@@ -573,7 +573,7 @@ impl OidcRuleConfig {
                 rule: self.name.clone(),
                 claim: claim.chars().take(80).collect(),
                 given: text.chars().take(80).collect(),
-                source,
+                source: Box::new(source),
             })
     }
 }
