@@ -9,7 +9,7 @@ use mesh::{Security, Server, ServerHandle, Shared};
 
 use crate::config::CheckedCaConfig;
 use crate::error::Error;
-use crate::http::distribution_routes;
+use crate::http::{OcspExpress, distribution_routes};
 use crate::metrics::CaMetrics;
 use crate::publication::Publication;
 
@@ -39,12 +39,14 @@ impl DistributionService {
         shared: &Shared,
         metrics: CaMetrics,
     ) -> Result<Self, Error> {
-        let server = Server::bind(
+        let express = OcspExpress(Arc::clone(&publication.responder));
+        let server = Server::bind_with(
             "distribution",
             &config.distribution,
             &Security::Plain,
             shared,
             distribution_routes(Arc::clone(&publication)),
+            Some(Arc::new(express)),
         )?;
         Ok(Self {
             publication,

@@ -30,6 +30,7 @@ use model::IssuerId;
 
 pub(crate) use crl::crl_missing;
 pub(crate) use distribution::distribution_routes;
+pub(crate) use ocsp::OcspExpress;
 pub(crate) use problem::{problem, problem_type, serial_unknown};
 pub(crate) use revoke::{revoke_problem, revoke_problem_type};
 

@@ -43,8 +43,8 @@ pub use metrics::HttpMetrics;
 pub use peer::{Fingerprint, Peer, PeerCertificate, Unidentified};
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 pub use server::{
-    Body, BodyLimits, JsonBody, RequestContext, RequestSpan, RouteName, Server, ServerHandle,
-    Shared, client_address,
+    Body, BodyLimits, Express, ExpressRoute, JsonBody, RequestContext, RequestSpan, RouteName,
+    Server, ServerHandle, Shared, client_address,
 };
 pub use tls::{
     AdmitAll, AdmitPeer, ClientTls, PeerVerifier, Refusal, Security, StaplePolicy, TlsIdentity,

@@ -1,5 +1,6 @@
 //! What the shell counts and times.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -150,6 +151,64 @@ pub(crate) struct ListenerMetrics {
     all: HttpMetrics,
 }
 
+/// One route's answers by one method with one status.
+#[derive(Debug)]
+struct Series {
+    /// The route.
+    route: &'static str,
+    /// The method.
+    method: &'static str,
+    /// The status.
+    status: u16,
+    /// How many.
+    requests: Counter,
+    /// How long they took.
+    latency: Histogram,
+}
+
+/// The series of a worker's few routes, found once: looking them up would cost more
+/// than their answers.
+#[derive(Debug)]
+pub(crate) struct ExpressMetrics {
+    /// The listener's.
+    listener: ListenerMetrics,
+    /// Those found so far.
+    known: RefCell<Vec<Series>>,
+}
+
+impl ExpressMetrics {
+    /// Starts with none.
+    pub(crate) fn new(listener: ListenerMetrics) -> Self {
+        Self {
+            listener,
+            known: RefCell::default(),
+        }
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn answered(
+        &self,
+        route: &'static str,
+        method: &str,
+        status: u16,
+        elapsed: Duration,
+    ) {
+        let method = method_label(method);
+        let mut known = self.known.borrow_mut();
+        let place = known.iter().position(|series| {
+            series.status == status && series.method == method && series.route == route
+        });
+        let place = place.unwrap_or_else(|| {
+            known.push(self.listener.series(route, method, status));
+            known.len() - 1
+        });
+        if let Some(series) = known.get(place) {
+            series.requests.inc();
+            series.latency.observe(elapsed.as_secs_f64());
+        }
+    }
+}
+
 impl ListenerMetrics {
     /// Returns the listener's name.
     pub(crate) fn service(&self) -> &'static str {
@@ -173,6 +232,28 @@ impl ListenerMetrics {
             .latency
             .get_or_create(&labels)
             .observe(elapsed.as_secs_f64());
+    }
+
+    /// Finds the series of one route's answers.
+    fn series(&self, route: &'static str, method: &'static str, status: u16) -> Series {
+        let labels = RequestLabels {
+            service: self.service,
+            route: route.to_owned(),
+            method,
+            status,
+        };
+        let requests = self.all.requests.get_or_create_owned(&labels);
+        let labels = RouteLabels {
+            service: labels.service,
+            route: labels.route,
+        };
+        Series {
+            route,
+            method,
+            status,
+            requests,
+            latency: self.all.latency.get_or_create_owned(&labels),
+        }
     }
 
     /// Counts a handshake that succeeded.

@@ -13,6 +13,7 @@
 mod body;
 mod client;
 pub(crate) mod connection;
+mod express;
 mod handshake;
 mod shell;
 mod unread;
@@ -42,10 +43,12 @@ use crate::tls::{self, Security};
 
 pub use body::{Body, BodyLimits, JsonBody};
 pub use client::client_address;
+pub use express::{Express, ExpressRoute};
 pub(crate) use shell::REQUEST_ID;
 pub use shell::{RequestContext, RequestSpan, RouteName};
 
 use connection::{Connection, OpenConnection, Patience, PeerState, Socket, Stream, Transport};
+use express::Before;
 use handshake::{Handshakes, LogBudget, Shaken};
 use shell::Shell;
 
@@ -129,6 +132,24 @@ impl Server {
         security: &Security,
         shared: &Shared,
         routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> Result<Self, Error> {
+        Self::bind_with(service, config, security, shared, routes, None)
+    }
+
+    /// Binds a listener whose `express` answers first, where it can.
+    ///
+    /// It knows no peers: for listeners that anyone may ask.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn bind_with(
+        service: &'static str,
+        config: &ListenerConfig,
+        security: &Security,
+        shared: &Shared,
+        routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+        express: Option<Arc<dyn Express>>,
     ) -> Result<Self, Error> {
         let limits = &config.limits;
         limits
@@ -215,7 +236,11 @@ impl Server {
                 .on_connect_ext(|stream: &Stream, data| {
                     data.insert(Arc::clone(&stream.connection));
                 })
-                .finish(map_config(app.into_factory(), |()| AppConfig::default()));
+                .finish(Before {
+                    application: map_config(app.into_factory(), |()| AppConfig::default()),
+                    express: express.clone(),
+                    metrics: metrics.clone(),
+                });
             let handshakes = handshakes.clone();
             let connections = connections.clone();
             fn_service(move |tcp: TcpStream| {

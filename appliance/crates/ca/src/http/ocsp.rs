@@ -6,6 +6,7 @@
 //! HTTP: a body too large, another media type, a path that is no base64.
 
 mod address;
+mod express;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,8 @@ use mesh::{Body, BodyLimits, Problem, ProblemType, RouteName, wire};
 use model::Timestamp;
 
 use super::conditional::knows;
+pub(crate) use express::OcspExpress;
+
 use crate::ocsp::{Begun, Keep, OcspAnswer, Responder};
 
 /// Time for the body of a query, which is small.
@@ -69,13 +72,17 @@ async fn post(
     }
     let Body(request_der) = body;
     let answer = answer(&responder.into_inner(), &request_der).await;
-    let status = StatusCode::OK;
-    let mut response = HttpResponse::with_body(status, answer.into_der()).map_into_boxed_body();
+    Ok(answer_once(answer))
+}
+
+/// Gives an answer to the one who asked, and to nobody else (RFC 9111, 2).
+fn answer_once(answer: OcspAnswer) -> HttpResponse {
+    let body = answer.into_der();
+    let mut response = HttpResponse::with_body(StatusCode::OK, body).map_into_boxed_body();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, OCSP_RESPONSE);
-    // RFC 9111, 2: what POST is answered is for the one who asked.
     headers.insert(header::CACHE_CONTROL, NO_STORE);
-    Ok(response)
+    response
 }
 
 /// `GET /ocsp/{request}`.
@@ -90,16 +97,16 @@ async fn get(responder: Data<Responder>, request: HttpRequest) -> Result<HttpRes
     let request_der = address::read(request.path(), responder.max_request_bytes())
         .map_err(address::NoRequest::into_problem)?;
     let answer = answer(&responder, &request_der).await;
+    Ok(answer_get(&responder, request.headers(), answer))
+}
+
+/// Gives an answer that caches may keep, where they may, or says that it is known.
+fn answer_get(responder: &Responder, headers: &HeaderMap, answer: OcspAnswer) -> HttpResponse {
     let Some(keep) = answer.keep else {
-        let body = answer.into_der();
-        let mut response = HttpResponse::with_body(StatusCode::OK, body).map_into_boxed_body();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, OCSP_RESPONSE);
-        headers.insert(header::CACHE_CONTROL, NO_STORE);
-        return Ok(response);
+        return answer_once(answer);
     };
     let entity = Entity::of(&answer, keep);
-    let mut response = if knows(request.headers(), &entity.tag, keep.since) {
+    let mut response = if knows(headers, &entity.tag, keep.since) {
         // RFC 9110, 15.4.5.
         HttpResponse::new(StatusCode::NOT_MODIFIED)
     } else {
@@ -111,7 +118,7 @@ async fn get(responder: Data<Responder>, request: HttpRequest) -> Result<HttpRes
     };
     let max_age = responder.max_age(keep);
     entity.describe(response.headers_mut(), max_age);
-    Ok(response)
+    response
 }
 
 /// Asks the responder, waiting only where a signature is needed.
