@@ -20,9 +20,11 @@ mod request;
 mod revocation;
 mod serve;
 mod service;
+mod sign;
 mod status;
 mod store;
 mod token;
+mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -104,6 +106,10 @@ enum Command {
     /// Make identities with which people and services log in.
     #[command(subcommand)]
     Identity(identity::Command),
+    /// Have artifacts signed, with their bill of materials and provenance.
+    Sign(Box<sign::Args>),
+    /// Check what was signed: offline, every check named.
+    Verify(Box<verify::Args>),
     /// Check a store, or rebuild its database from its journal.
     #[command(subcommand)]
     Store(store::Command),
@@ -147,6 +153,8 @@ impl Cli {
             Command::Revocation(command) => revocation::run(command, &file.load()?),
             Command::Acme(command) => acme::run(command, &file.load()?),
             Command::Identity(command) => identity::run(command, &file.load()?),
+            Command::Sign(args) => sign::run(&args, &file),
+            Command::Verify(args) => verify::run(&args, &file),
             Command::Store(command) => store::run(&command, &file.load()?),
             Command::Completions(args) => completions::run(&args),
         }

@@ -1,4 +1,4 @@
-//! Asking a person for a PIN.
+//! Asking a person for a PIN or a password.
 
 use std::io::{self, IsTerminal};
 
@@ -9,11 +9,27 @@ use secrecy::SecretString;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terminal;
 
+impl Terminal {
+    /// Asks for the password of a file.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where there is no terminal to ask on.
+    pub(crate) fn ask_password(self, file: &str) -> io::Result<SecretString> {
+        ask(&format!("Password of {file}: "))
+    }
+}
+
+/// Asks on the terminal.
+fn ask(question: &str) -> io::Result<SecretString> {
+    if !io::stdin().is_terminal() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    rpassword::prompt_password(question).map(SecretString::from)
+}
+
 impl AskPin for Terminal {
     fn ask_pin(&self, token: &str) -> io::Result<SecretString> {
-        if !io::stdin().is_terminal() {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        rpassword::prompt_password(format!("PIN of {token}: ")).map(SecretString::from)
+        ask(&format!("PIN of {token}: "))
     }
 }

@@ -1,6 +1,9 @@
 //! The signing service from outside.
 
+mod cli;
+mod pipelines;
 mod start;
+mod workshop;
 
 use chancery_tests::{Appliance, Builder};
 use serde_json::Value;
