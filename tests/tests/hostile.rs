@@ -305,6 +305,32 @@ mod tests {
     }
 
     #[test]
+    fn no_webhooks_message_makes_its_judge_panic() {
+        let digest = format!("sha256:{}", "0f".repeat(32));
+        let file = format!(
+            r#"{{"name":"app.tar.gz","url":"https://forge.test/1","digest":"{digest}"}},
+               {{"name":"app.tar.gz.cdx.json","url":"https://forge.test/2","digest":null}}"#
+        );
+        let seeds = [
+            format!(r#"{{"action":"published","release":{{"assets":[{file}]}}}}"#),
+            format!(r#"{{"type":"published","data":{{"artifacts":[{file}]}}}}"#),
+            r#"{"action":"edited","release":{"assets":[]}}"#.to_owned(),
+        ];
+        run("webhook", &seeds.map(String::into_bytes));
+    }
+
+    #[test]
+    fn no_file_of_checksums_makes_its_reader_panic() {
+        let digest = "0f".repeat(32);
+        let seeds = [
+            format!("{digest}  app.tar.gz\n{digest} *./app.tar.gz\r\n"),
+            format!("SHA256 (app.tar.gz) = {digest}\n# more\n"),
+            format!("{}  app.tar.gz\n", "0f".repeat(64)),
+        ];
+        run("checksums", &seeds.map(String::into_bytes));
+    }
+
+    #[test]
     fn no_caa_record_makes_its_judge_panic() {
         let seeds = [
             "\x00\x05issueca1.example.net; account=230123",

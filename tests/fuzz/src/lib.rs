@@ -24,6 +24,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("caa", caa),
     ("tls_alpn", tls_alpn),
     ("jws", jws),
+    ("webhook", webhook),
+    ("checksums", checksums),
     ("dsse", dsse),
     ("statement", statement),
     ("provenance", provenance),
@@ -469,5 +471,74 @@ pub fn sct(bytes: &[u8]) {
         if let Ok(seen) = pki::sct::precertificate_tbs(&certificate) {
             assert!(seen.len() < certificate.tbs_der().len());
         }
+    }
+}
+
+/// Reads the message of a webhook and works out what it starts, then its file of checksums.
+pub fn webhook(bytes: &[u8]) {
+    static HOOKS: std::sync::OnceLock<signing::webhooks::CheckedHooks> = std::sync::OnceLock::new();
+    let hooks = HOOKS.get_or_init(|| {
+        let config: signing::SigningConfig =
+            serde_json::from_str(WEBHOOKS).unwrap_or_else(|error| panic!("{error}"));
+        let checked = config.check().unwrap_or_else(|error| panic!("{error}"));
+        checked.hooks
+    });
+    for (name, event) in [("hub", Some("release")), ("other", None)] {
+        let Ok(name) = model::signing::WebhookName::new(name) else {
+            continue;
+        };
+        match hooks.preview(&name, event, bytes) {
+            Ok(Some((_, plan))) => {
+                let plan: serde_json::Value =
+                    serde_json::from_str(&plan).unwrap_or_else(|error| panic!("{error}"));
+                let wanted = plan["artifacts"].as_array().cloned().unwrap_or_default();
+                assert!(!wanted.is_empty(), "a plan is to do something");
+                for wanted in wanted {
+                    for url in [&wanted["url"], &wanted["sbom"]] {
+                        let url = url.as_str().unwrap_or("https://forge.test/");
+                        assert!(url.starts_with("https://forge.test/"), "{url}");
+                    }
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let told = error.to_string();
+                assert!(
+                    told.len() < 2000 && !told.contains(char::is_control),
+                    "{told}"
+                );
+            }
+        }
+    }
+}
+
+/// Two webhooks, of a kind each, and a host.
+const WEBHOOKS: &str = r#"{
+    "fetch": { "hosts": { "forge": { "origin": "https://forge.test" } } },
+    "webhooks": {
+        "hub": {
+            "kind": "github",
+            "secrets": ["env:A"],
+            "rules": { "product": {
+                "profile": "default",
+                "events": ["release"],
+                "when": [{ "pointer": "/action", "equals": "published" }],
+                "artifacts": { "sbom": "{name}.cdx.json", "exclude": ["*.txt"] }
+            } }
+        },
+        "other": {
+            "secrets": ["env:A"],
+            "rules": { "product": { "profile": "default", "events": ["published"] } }
+        }
+    }
+}"#;
+
+/// Looks for a digest in a file of checksums.
+pub fn checksums(bytes: &[u8]) {
+    if let Ok(digest) = signing::webhooks::find_checksum(bytes, "app.tar.gz") {
+        assert!(
+            bytes.len() >= digest.hex().len(),
+            "a digest is as long as it is written"
+        );
     }
 }
