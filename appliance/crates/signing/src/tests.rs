@@ -11,6 +11,7 @@ mod keys;
 pub(crate) mod keystore;
 mod logs;
 mod refusals;
+mod releases;
 mod requests;
 mod retrieval;
 mod server;

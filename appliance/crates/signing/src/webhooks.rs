@@ -34,7 +34,7 @@ mod secret;
 mod sign;
 mod signature;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 use std::collections::BTreeMap;

@@ -22,7 +22,11 @@ use super::keystore::TestKeyStore;
 use crate::keys::{KeyPlan, SigningKeys};
 use crate::log::{LogParts, TransparencyLog};
 use crate::revocation::RevocationLists;
-use crate::{SettledReport, Signing, SigningConfig, SigningMetrics, SigningParts, SigningService};
+use crate::webhooks::http::routes;
+use crate::webhooks::{HookMetrics, Webhooks, WebhooksParts};
+use crate::{
+    Announce, SettledReport, Signing, SigningConfig, SigningMetrics, SigningParts, SigningService,
+};
 
 /// A clock that runs, and can be set forward and back.
 #[derive(Debug, Default)]
@@ -80,6 +84,8 @@ pub(super) struct TestServer {
     pub(super) keystore: Arc<TestKeyStore>,
     /// The service itself.
     pub(super) signing: Arc<Signing>,
+    /// Its webhooks, where any are configured.
+    pub(super) webhooks: Option<Arc<Webhooks>>,
     /// What its start settled.
     pub(super) settled: SettledReport,
     /// Its metrics.
@@ -157,6 +163,15 @@ impl TestServer {
             }
             None => None,
         };
+        let webhooks = (!config.hooks.is_empty()).then(|| {
+            Webhooks::open(WebhooksParts {
+                config: config.hooks.clone(),
+                store: Arc::clone(&store) as _,
+                clock: Arc::clone(&clock) as _,
+                metrics: HookMetrics::default(),
+            })
+            .unwrap()
+        });
         let signing = Signing::open(SigningParts {
             config,
             store: Arc::clone(&store) as _,
@@ -169,7 +184,9 @@ impl TestServer {
             metrics,
             log,
             forge: None,
-            announce: None,
+            announce: webhooks
+                .clone()
+                .map(|webhooks| webhooks as Arc<dyn Announce>),
         })
         .unwrap();
         let settled = signing.settle().await.unwrap();
@@ -182,7 +199,23 @@ impl TestServer {
         let anchor = CertificateDer::from(authority.root.der().to_vec());
         let clients = PeerVerifier::new(&[anchor], Box::new(AdmitAll)).unwrap();
         let tls = authority.identity("service/signing/signing");
-        let service = SigningService::bind(&signing, &shared, &tls, &clients).unwrap();
+        let routes = |mesh| {
+            let own = webhooks.as_ref().map(|hooks| routes(hooks, mesh));
+            move |config: &mut actix_web::web::ServiceConfig| {
+                if let Some(own) = &own {
+                    own(config);
+                }
+            }
+        };
+        let service = SigningService::bind_with(
+            &signing,
+            &shared,
+            &tls,
+            &clients,
+            routes(true),
+            routes(false),
+        )
+        .unwrap();
         let url = |address: Option<SocketAddr>| format!("https://{}", address.unwrap());
         Self {
             mesh: url(service.mesh_addr()),
@@ -196,6 +229,7 @@ impl TestServer {
             store,
             keystore,
             signing,
+            webhooks,
             settled,
             registry,
         }

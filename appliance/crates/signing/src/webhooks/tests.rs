@@ -4,7 +4,7 @@
 mod config;
 mod deliver;
 mod fetching;
-mod forge;
+pub(crate) mod forge;
 mod hostile;
 mod house;
 mod inbound;

@@ -15,14 +15,14 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// A CA of the outside world.
-pub(super) struct World {
+pub(crate) struct World {
     /// It.
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl World {
     /// Makes it.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -33,7 +33,7 @@ impl World {
     }
 
     /// Returns its certificate.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
     }
 
@@ -59,30 +59,30 @@ impl World {
 
 /// A request as a server got it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// `GET /path?query`.
-    pub(super) line: String,
+    pub(crate) line: String,
     /// Header fields, their names in lower case.
-    pub(super) fields: BTreeMap<String, String>,
+    pub(crate) fields: BTreeMap<String, String>,
     /// The body.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Asked {
     /// Returns a header field, empty where it is not there.
-    pub(super) fn field(&self, name: &str) -> &str {
+    pub(crate) fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
 
     /// Reads the body as JSON.
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
 /// What a server answers.
 #[derive(Debug, Clone)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// The octets, head and all.
     octets: Vec<u8>,
     /// What follows them.
@@ -102,12 +102,12 @@ enum Then {
 
 impl Reply {
     /// Answers with a body.
-    pub(super) fn new(status: u16, body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(status: u16, body: impl AsRef<[u8]>) -> Self {
         Self::with(status, &[], body)
     }
 
     /// Answers with header fields and a body.
-    pub(super) fn with(status: u16, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(status: u16, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in fields {
@@ -122,17 +122,17 @@ impl Reply {
     }
 
     /// Answers JSON.
-    pub(super) fn json(status: u16, body: &serde_json::Value) -> Self {
+    pub(crate) fn json(status: u16, body: &serde_json::Value) -> Self {
         Self::new(status, body.to_string())
     }
 
     /// Leads elsewhere.
-    pub(super) fn redirect(to: &str) -> Self {
+    pub(crate) fn redirect(to: &str) -> Self {
         Self::with(302, &[("location", to)], "")
     }
 
     /// Sends other octets behind the head, whose length it does not tell.
-    pub(super) fn undeclared(mut self, body: &str) -> Self {
+    pub(crate) fn undeclared(mut self, body: &str) -> Self {
         let head = String::from_utf8(self.octets).unwrap();
         self.octets = head.replace("content-length: 0\r\n", "").into_bytes();
         self.octets.extend_from_slice(body.as_bytes());
@@ -140,19 +140,19 @@ impl Reply {
     }
 
     /// Sends no more than the first octets of it.
-    pub(super) fn cut(mut self, missing: usize) -> Self {
+    pub(crate) fn cut(mut self, missing: usize) -> Self {
         self.octets.truncate(self.octets.len() - missing);
         self
     }
 
     /// Says nothing more, and keeps the connection.
-    pub(super) fn hanging(mut self) -> Self {
+    pub(crate) fn hanging(mut self) -> Self {
         self.then = Then::Hang;
         self
     }
 
     /// Sends one octet after the other.
-    pub(super) fn trickling(mut self, pause: Duration) -> Self {
+    pub(crate) fn trickling(mut self, pause: Duration) -> Self {
         self.then = Then::Trickle(pause);
         self
     }
@@ -162,9 +162,9 @@ impl Reply {
 type Answer = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
 
 /// A server that ends with the test.
-pub(super) struct Forge {
+pub(crate) struct Forge {
     /// Where it listens.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// What it was asked.
     asked: Arc<Mutex<Vec<Asked>>>,
     /// How often it was asked.
@@ -175,7 +175,7 @@ pub(super) struct Forge {
 
 impl Forge {
     /// Serves names on 127.0.0.1.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         world: &World,
         names: &[&str],
         answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
@@ -201,17 +201,17 @@ impl Forge {
     }
 
     /// Returns its port.
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Returns what it was asked so far.
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
     /// Waits until it was asked so often.
-    pub(super) async fn asked_times(&self, times: usize) -> Vec<Asked> {
+    pub(crate) async fn asked_times(&self, times: usize) -> Vec<Asked> {
         let mut count = self.count.clone();
         let waiting = count.wait_for(|count| *count >= times);
         tokio::time::timeout(Duration::from_secs(20), waiting)
@@ -297,16 +297,16 @@ async fn exchange(
 }
 
 /// A listener that must not be connected to.
-pub(super) struct Trap(TcpListener);
+pub(crate) struct Trap(TcpListener);
 
 impl Trap {
     /// Listens.
-    pub(super) async fn at(address: SocketAddr) -> Self {
+    pub(crate) async fn at(address: SocketAddr) -> Self {
         Self(TcpListener::bind(address).await.unwrap())
     }
 
     /// Fails if anybody came; connections wait in the listener's own queue.
-    pub(super) async fn assert_untouched(self) {
+    pub(crate) async fn assert_untouched(self) {
         let own = TcpStream::connect(self.0.local_addr().unwrap());
         let (own, first) = tokio::join!(own, self.0.accept());
         let (_, from) = first.unwrap();
