@@ -43,7 +43,7 @@ async fn forge(
 async fn a_file_is_asked_for_as_githubs_api_wants_it_and_with_the_hosts_token() {
     let house = House::new().await;
     let (forge, origin) = forge(&house, |_| Reply::new(200, "octets")).await;
-    let fetcher = fetcher(&house, &[origin.clone()], "");
+    let fetcher = fetcher(&house, std::slice::from_ref(&origin), "");
     let text = fetch(&fetcher, &format!("{origin}/assets/1?x=y")).await;
     assert_eq!(text.as_deref(), Ok("octets"));
     let [asked] = &forge.asked()[..] else {
@@ -72,7 +72,7 @@ async fn a_redirect_is_followed_to_configured_hosts_without_the_token() {
     assert_eq!(asked[0].field("authorization"), "");
 
     // The same, where the other host is not configured.
-    let closed = fetcher(&house, &[origin.clone()], "");
+    let closed = fetcher(&house, std::slice::from_ref(&origin), "");
     let refused = fetch(&closed, &format!("{origin}/a")).await.unwrap_err();
     assert!(
         matches!(
@@ -135,7 +135,7 @@ async fn a_name_whose_address_changes_is_checked_at_each_connection() {
     .await;
     let trap = Trap::at(([127, 0, 0, 2], forge.port()).into()).await;
     let origin = format!("https://rebind.test:{}", forge.port());
-    let fetcher = fetcher(&house, &[origin.clone()], "");
+    let fetcher = fetcher(&house, std::slice::from_ref(&origin), "");
     let refused = fetch(&fetcher, &format!("{origin}/a")).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
@@ -157,7 +157,7 @@ async fn circles_too_many_hops_and_other_schemes_are_not_followed() {
         line => Reply::redirect(&format!("{}x", line.trim_start_matches("GET "))),
     })
     .await;
-    let fetcher = fetcher(&house, &[origin.clone()], "max_redirects = 3");
+    let fetcher = fetcher(&house, std::slice::from_ref(&origin), "max_redirects = 3");
     for (path, says) in [
         ("circle", "it leads in a circle"),
         ("plain", "only https is asked"),
@@ -177,7 +177,7 @@ async fn circles_too_many_hops_and_other_schemes_are_not_followed() {
 async fn only_configured_hosts_are_asked_and_only_by_https() {
     let house = House::new().await;
     let (forge, origin) = forge(&house, |_| Reply::new(200, "octets")).await;
-    let fetcher = fetcher(&house, &[origin.clone()], "");
+    let fetcher = fetcher(&house, std::slice::from_ref(&origin), "");
     for url in [
         "https://other.test/a".to_owned(),
         "https://forge.test/a".to_owned(),
@@ -202,7 +202,7 @@ async fn a_server_that_cannot_prove_its_name_is_not_asked() {
     let unknown = Forge::start(&stranger, &["forge.test"], |_| Reply::new(200, "")).await;
     for server in [&impostor, &unknown] {
         let origin = format!("https://forge.test:{}", server.port());
-        let fetcher = fetcher(&house, &[origin.clone()], "");
+        let fetcher = fetcher(&house, std::slice::from_ref(&origin), "");
         let refused = fetch(&fetcher, &format!("{origin}/a")).await.unwrap_err();
         assert!(
             matches!(refused, FetchError::Outside(OutsideError::Tls { .. })),
@@ -227,7 +227,7 @@ async fn what_is_too_large_cut_off_packed_or_missing_is_told_apart() {
         _ => Reply::new(404, ""),
     })
     .await;
-    let fetcher = fetcher(&house, &[origin.clone()], "");
+    let fetcher = fetcher(&house, std::slice::from_ref(&origin), "");
     for (path, says, transient) in [
         ("declared", "holds 101 octets, more than the 100", false),
         ("undeclared", "holds more than the 100 octets", false),
@@ -257,7 +257,7 @@ async fn a_server_that_stalls_or_trickles_is_given_up() {
     .await;
     let quick = "idle_timeout = '100ms'\nconnect_timeout = '100ms'\nmin_bytes_per_second = 5000\n";
     let text = house
-        .fetch(&[origin.clone()])
+        .fetch(std::slice::from_ref(&origin))
         .replace("idle_timeout = '2s'\nconnect_timeout = '2s'\n", quick);
     let config = Sections::read(&format!("{text}\n")).check().unwrap().fetch;
     let tls = client_config(config.ca_file.as_deref()).unwrap();
@@ -285,7 +285,7 @@ async fn a_file_is_given_up_when_its_whole_time_is_over() {
         Reply::new(200, "x".repeat(90)).trickling(Duration::from_millis(20))
     })
     .await;
-    let fetcher = fetcher(&house, &[origin.clone()], "timeout = '200ms'");
+    let fetcher = fetcher(&house, std::slice::from_ref(&origin), "timeout = '200ms'");
     let refused = fetch(&fetcher, &format!("{origin}/a?secret"))
         .await
         .unwrap_err();

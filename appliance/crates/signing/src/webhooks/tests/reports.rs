@@ -86,7 +86,7 @@ async fn service(
         "{}\n[webhooks.hub]\nkind = '{kind}'\nsecrets = [{:?}]\naddresses = ['0.0.0.0/0']\n\
          [webhooks.hub.rules.product]\nprofile = 'release'\n\
          events = ['release', 'Release Hook']\n{}\n",
-        house.fetch(&[origin.clone()]),
+        house.fetch(std::slice::from_ref(&origin)),
         house.secret("secret"),
         reports(&house, &origin),
     );
