@@ -6,6 +6,7 @@
 
 mod certified;
 mod certify;
+mod ct;
 mod history;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use attest::trusted_root::LogInstance;
 use hsm_keystore::{KeyAlgorithm, KeyId, KeyStore, PrivateKey};
 use mesh::CaClient;
 use model::{Clock, Identity, ProfileName, SerialNumber, Timestamp, TrustDomain};
@@ -22,6 +24,7 @@ pub use certified::CertifiedKey;
 
 use self::certified::Purpose;
 use self::certify::Certifier;
+use self::ct::CertificateLogs;
 use self::history::History;
 use crate::config::{CheckedKey, CheckedSigningConfig};
 
@@ -153,6 +156,8 @@ pub struct SigningKeys {
     timestamps: Option<Slot>,
     /// Every time-stamp authority's certificate there ever was.
     history: History,
+    /// Every key by which the CA timestamped certificates.
+    certificate_logs: CertificateLogs,
 }
 
 impl SigningKeys {
@@ -167,6 +172,10 @@ impl SigningKeys {
         plan: KeyPlan,
     ) -> Result<Arc<Self>, KeysError> {
         let history = History::open(plan.directory.join("timestamps-past.pem"))?;
+        let certificate_logs = CertificateLogs::open(
+            plan.directory.join("certificate-logs.json"),
+            format!("https://ct.{}", plan.domain),
+        )?;
         let certifier = Certifier::new(plan);
         let mut artifacts = BTreeMap::new();
         for (name, wanted) in &config.keys {
@@ -185,11 +194,15 @@ impl SigningKeys {
             }
             None => None,
         };
+        certificate_logs
+            .learn_if_due(certifier.ca(), certifier.now())
+            .await;
         Ok(Arc::new(Self {
             certifier,
             artifacts,
             timestamps,
             history,
+            certificate_logs,
         }))
     }
 
@@ -222,6 +235,12 @@ impl SigningKeys {
         self.history.certificates()
     }
 
+    /// Returns every key by which the CA ever timestamped certificates.
+    #[must_use]
+    pub fn certificate_logs(&self) -> Vec<LogInstance> {
+        self.certificate_logs.logs()
+    }
+
     /// Tells of every key and its certificate, for `chancery status`.
     #[must_use]
     pub fn report(&self) -> Vec<KeyReport> {
@@ -245,6 +264,9 @@ impl SigningKeys {
             for slot in self.artifacts.values().chain(&self.timestamps) {
                 self.renew_if_due(slot, &mut pauses).await;
             }
+            let now = self.certifier.now();
+            let logs = &self.certificate_logs;
+            logs.learn_if_due(self.certifier.ca(), now).await;
         }
     }
 

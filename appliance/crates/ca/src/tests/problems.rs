@@ -430,6 +430,7 @@ const ELSEWHERE: [&str; 48] = [
     "crl-too-old",
     "digest-invalid",
     "evidence-absent",
+    "log-entry-unknown",
     "evidence-malformed",
     "idempotency-key-reused",
     "oidc-claims-denied",

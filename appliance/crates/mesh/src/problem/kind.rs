@@ -254,6 +254,9 @@ problem_types! {
     EvidenceAbsent, "evidence-absent", NOT_FOUND, "The signature has no such evidence",
         "nothing of the kind was sent with the artifact or asked for",
         "compare it with the signature's own document";
+    LogEntryUnknown, "log-entry-unknown", NOT_FOUND, "The log has no such entry or tree",
+        "no checkpoint of the signing service's log covers what was asked for",
+        "compare it with `GET /v1/log/checkpoint`";
     AlreadyWithdrawn, "already-withdrawn", CONFLICT, "The signature is withdrawn already",
         "the signature was withdrawn before; `withdrawal` holds the first record",
         "nothing: it no longer counts";

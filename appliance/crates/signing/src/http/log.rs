@@ -57,7 +57,7 @@ struct ConsistencyQuery {
 /// States that no checkpoint covers what is asked for.
 fn uncovered(what: &str) -> mesh::Problem {
     mesh::Problem::new(
-        ProblemType::NotFound,
+        ProblemType::LogEntryUnknown,
         format!("no checkpoint of the log covers {what}"),
     )
 }

@@ -74,6 +74,11 @@ impl Certifier {
         Self(plan)
     }
 
+    /// Returns who certifies.
+    pub(super) fn ca(&self) -> &dyn mesh::CaClient {
+        &*self.0.ca
+    }
+
     /// Returns the time.
     pub(super) fn now(&self) -> Timestamp {
         self.0.clock.now()

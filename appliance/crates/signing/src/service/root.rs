@@ -21,7 +21,7 @@ impl Signing {
             }],
             time_stamp_authorities: self.stampers(&above),
             logs: Vec::new(),
-            ct_logs: Vec::new(),
+            ct_logs: self.keys.certificate_logs(),
         };
         if let Some(log) = &self.log {
             log.describe(&mut root);

@@ -12,7 +12,7 @@ use super::server::TestServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_that_is_described_is_there_and_answers_as_described() {
-    let server = TestServer::start("").await;
+    let server = TestServer::start("[log]\nenabled = true").await;
     let client = server.http(Some("operator/bob"));
     let object = signed(&server, &client, &smallest()).await;
     let url = server.url("/v1/openapi.json");
@@ -22,6 +22,7 @@ async fn every_call_that_is_described_is_there_and_answers_as_described() {
     for (path, operations) in description["paths"].as_object().unwrap() {
         let place = path
             .replace("{id}", object["id"].as_str().unwrap())
+            .replace("{index}", "0")
             .replace("{digest}", &artifact_hash(ARTIFACT));
         for (method, operation) in operations.as_object().unwrap() {
             calls += 1;
@@ -46,7 +47,7 @@ async fn every_call_that_is_described_is_there_and_answers_as_described() {
             }
         }
     }
-    assert_eq!(calls, 24);
+    assert_eq!(calls, 28);
     server.stop().await;
 }
 
