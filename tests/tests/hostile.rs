@@ -9,6 +9,10 @@
 mod targets;
 
 #[cfg(test)]
+#[path = "hostile/bundles.rs"]
+mod bundles;
+
+#[cfg(test)]
 #[path = "hostile/forge.rs"]
 mod forge;
 
@@ -33,6 +37,7 @@ mod tests {
         ResponsePlan,
     };
 
+    use super::bundles::Bundles;
     use super::signatures::Signatures;
     use super::targets::{TARGETS, Target};
 
@@ -266,6 +271,20 @@ mod tests {
             pki::csr::CheckedCsr::parse(seed, &limits, &policy).unwrap();
         }
         run("csr", &seeds);
+    }
+
+    #[test]
+    fn no_bundle_no_trusted_root_and_no_checkpoint_make_their_readers_panic() {
+        let seeds = Bundles::new();
+        for bundle in &seeds.bundles {
+            attest::bundle::Bundle::parse_lines(bundle).unwrap();
+        }
+        for root in &seeds.roots {
+            attest::trusted_root::TrustedRoot::read(root).unwrap();
+        }
+        run("bundle", &seeds.bundles);
+        run("trusted_root", &seeds.roots);
+        run("checkpoint", &seeds.checkpoints);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::signing::keys::{KeyPlan, KeysError, SigningKeys};
+use ::signing::log::{LogError, LogParts, TransparencyLog};
 use ::signing::oidc::{self, ForgeLeaves, HttpsKeys, HttpsKeysError, Oidc, OidcMetrics, OidcParts};
 use ::signing::webhooks::{
     self, HookMetrics, SignArtifact, Webhooks, WebhooksError, WebhooksParts,
@@ -60,6 +61,9 @@ enum SigningStartError {
     /// The keys that sign, and their certificates.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The transparency log.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The records.
     #[error("the signing store did not do it")]
     Store(#[from] SigningStoreError),
@@ -81,6 +85,7 @@ impl From<SigningStartError> for StartError {
     fn from(error: SigningStartError) -> Self {
         let passes = match &error {
             SigningStartError::Keys(error) => error.is_transient(),
+            SigningStartError::Log(error) => error.is_transient(),
             SigningStartError::Store(error) => error.is_transient(),
             SigningStartError::Open(_)
             | SigningStartError::Webhooks(_)
@@ -99,6 +104,7 @@ impl From<SigningStartError> for StartError {
                 Some("correct the section, or what it names; docs/configuration.md lists its keys")
             }
             SigningStartError::Keys(_)
+            | SigningStartError::Log(_)
             | SigningStartError::Open(_)
             | SigningStartError::Authority(_) => None,
         };
@@ -262,6 +268,20 @@ impl SigningOwn {
                 metrics: process.metrics.signing.oidc.clone(),
             }))
         };
+        let log = match config.log.clone() {
+            Some(log) => Some(
+                TransparencyLog::open(LogParts {
+                    signing_timeout: config.limits.signing_timeout,
+                    config: log,
+                    keystore: Arc::clone(&joined.keystore),
+                    store: Arc::clone(&self.store),
+                    domain: domain.clone(),
+                    clock: Arc::clone(&clock),
+                })
+                .await?,
+            ),
+            None => None,
+        };
         let signing = Signing::open(SigningParts {
             config,
             store: Arc::clone(&self.store),
@@ -272,7 +292,7 @@ impl SigningOwn {
             domain,
             clock,
             metrics: process.metrics.signing.signing.clone(),
-            log: None,
+            log,
             forge: Some(Arc::new(ForgeLeaves::new(
                 Arc::clone(&joined.ca),
                 Arc::clone(&process.shared.clock),

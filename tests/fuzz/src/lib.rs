@@ -33,6 +33,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("oidc_token", oidc_token),
     ("oidc_keys", oidc_keys),
     ("sct", sct),
+    ("bundle", bundle),
+    ("trusted_root", trusted_root),
+    ("checkpoint", checkpoint),
 ];
 
 /// Reads a certificate request (RFC 2986).
@@ -540,5 +543,75 @@ pub fn checksums(bytes: &[u8]) {
             bytes.len() >= digest.hex().len(),
             "a digest is as long as it is written"
         );
+    }
+}
+
+/// Reads bundles, writes them again, and verifies them with nobody to believe.
+pub fn bundle(bytes: &[u8]) {
+    use attest::bundle::Bundle;
+    use attest::trusted_root::TrustedRoot;
+    use attest::verify::{Evidence, Policy, Standing, Verification, verify};
+    let Ok(bundles) = Bundle::parse_lines(bytes) else {
+        return;
+    };
+    let trust = TrustedRoot::default();
+    let policy = Policy::without_time_stamp();
+    for bundle in bundles {
+        assert_eq!(
+            Bundle::parse(bundle.to_json().as_bytes()).as_ref(),
+            Ok(&bundle),
+            "what is written is the same"
+        );
+        let evidence = Evidence::Bundle(&bundle);
+        let Ok(hashes) = evidence.hashes() else {
+            continue;
+        };
+        let digests: Vec<_> = hashes
+            .into_iter()
+            .map(|hash| pki::algorithm::digest_of(hash, b"an artifact"))
+            .collect();
+        let report = verify(&Verification {
+            artifact: &digests,
+            evidence,
+            trust: &trust,
+            crls: &[],
+            policy: &policy,
+            standing: Standing::Unknown,
+            now: model::Timestamp::UNIX_EPOCH,
+        });
+        assert!(
+            report.is_ok_and(|report| !report.verified),
+            "nobody is believed"
+        );
+    }
+}
+
+/// Reads a trusted root, and writes what was read.
+pub fn trusted_root(bytes: &[u8]) {
+    use attest::trusted_root::TrustedRoot;
+    let Ok(root) = TrustedRoot::read(bytes) else {
+        return;
+    };
+    let json = root.to_json();
+    let again = TrustedRoot::parse(json.as_bytes()).map(|root| root.to_json());
+    assert_eq!(again, Ok(json), "what is written is the same");
+    let _pem = root.to_pem();
+    for log in &root.logs {
+        let _key = log.note_key();
+    }
+}
+
+/// Reads a checkpoint and an entry of a transparency log.
+pub fn checkpoint(bytes: &[u8]) {
+    use attest::tlog::{HashedRekord, SignedCheckpoint};
+    if let Ok(entry) = HashedRekord::parse(bytes) {
+        let again = HashedRekord::parse(entry.to_canonical_json().as_bytes());
+        assert_eq!(again, Ok(entry), "what is written is the same");
+    }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(signed) = SignedCheckpoint::parse(text)
+    {
+        let again = SignedCheckpoint::parse(&signed.to_string());
+        assert_eq!(again, Ok(signed), "what is written is the same");
     }
 }
