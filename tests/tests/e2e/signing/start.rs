@@ -1,9 +1,9 @@
 //! Its start: an identity, keys on the token, certificates by the CA.
 
-use chancery_tests::{Appliance, Builder, Connection, Curl, PATIENCE, until};
+use chancery_tests::{Appliance, Builder, Curl, PATIENCE, until};
 use softhsm_test::{P11Kit, SoftHsm};
 
-use super::{certified, with_signing};
+use super::{assert_signs, certified, with_signing};
 
 /// Returns how many certificates the service's keys have: for artifacts, for time-stamps,
 /// and its own.
@@ -19,17 +19,6 @@ fn counts(ca: &Appliance) -> [usize; 3] {
     ]
 }
 
-/// Has the listener for clients with certificates answer the operator.
-fn assert_serves(ca: &Appliance, machine: &Appliance) {
-    let mut connection = ca
-        .client()
-        .unwrap()
-        .connect(machine.signing_address())
-        .unwrap();
-    let answer = connection.exchange(&Connection::get("/healthz")).unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.head);
-}
-
 #[test]
 fn what_is_missing_of_keys_and_certificates_is_made_once() {
     let mut ca = with_signing().start().unwrap();
@@ -43,12 +32,12 @@ fn what_is_missing_of_keys_and_certificates_is_made_once() {
     for word in ["CKA_LOCAL", "CKA_NEVER_EXTRACTABLE"] {
         assert!(attested.contains(word), "{attested}");
     }
-    assert_serves(&ca, &ca);
+    assert_signs(&ca, &ca);
 
     ca.restart().unwrap();
     assert_eq!(counts(&ca), [1, 1, 1]);
     assert_eq!(ca.keys().unwrap(), keys);
-    assert_serves(&ca, &ca);
+    assert_signs(&ca, &ca);
 }
 
 #[test]
@@ -102,7 +91,7 @@ fn a_token_that_is_away_at_the_start_is_waited_for_beside_a_ca_that_serves() {
     remote.restart().unwrap();
     ca.wait_ready().unwrap();
     assert_eq!(counts(&ca), [1, 1, 1]);
-    assert_serves(&ca, &ca);
+    assert_signs(&ca, &ca);
 }
 
 #[test]
