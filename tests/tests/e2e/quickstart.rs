@@ -37,6 +37,11 @@ fn the_tour_succeeds_in_a_fresh_clone_and_again_in_the_same() {
             .current_dir(folder.path())
             // What is compiled already need not be compiled again.
             .env("CARGO_TARGET_DIR", &target)
+            // Nor what is installed already be installed again.
+            .env(
+                "CHANCERY_NPM",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/../target/npm"),
+            )
             .env_remove("CHANCERY_CONFIG")
             .env("CHANCERY__CA__LISTEN", api.address().to_string())
             .env(
