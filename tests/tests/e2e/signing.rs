@@ -1,5 +1,6 @@
 //! The signing service from outside.
 
+mod builds;
 mod cli;
 mod pipelines;
 mod start;
