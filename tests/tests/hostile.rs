@@ -379,6 +379,36 @@ mod tests {
     }
 
     #[test]
+    fn no_attestation_makes_its_verifier_panic() {
+        use rcgen::SigningKey;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        // A YubiKey's serial number, 0x01020304.
+        params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(
+            &[1, 3, 6, 1, 4, 1, 41482, 3, 7],
+            vec![2, 4, 1, 2, 3, 4],
+        )];
+        let leaf = params.self_signed(&key).unwrap().der().to_vec();
+        let signature = key.sign(b"token.thumbprint").unwrap();
+        // CBOR (RFC 8949, 3): a byte string of two octets of length, and the object.
+        let octets = |octets: &[u8]| {
+            let length = u16::try_from(octets.len()).unwrap().to_be_bytes();
+            [&[0x59][..], &length, octets].concat()
+        };
+        let object = [
+            b"\xa2\x63fmt\x64step\x67attStmt\xa3\x63alg\x26\x63sig".to_vec(),
+            octets(&octets(&signature)),
+            b"\x63x5c\x81".to_vec(),
+            octets(&leaf),
+        ]
+        .concat();
+        let parsed = acme::validate::AttestationObject::parse(&object).unwrap();
+        assert_eq!(parsed.signature(), Some(&signature[..]));
+        assert_eq!(parsed.chain_der(), [leaf]);
+        run("attestation", &[object]);
+    }
+
+    #[test]
     fn no_signed_request_makes_its_reader_panic() {
         let seeds = [
             include_str!("../fuzz/seeds/jws/es256.json"),

@@ -36,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bundle", bundle),
     ("trusted_root", trusted_root),
     ("checkpoint", checkpoint),
+    ("attestation", attestation),
 ];
 
 /// Reads a certificate request (RFC 2986).
@@ -337,6 +338,44 @@ pub fn caa(bytes: &[u8]) {
     };
     if let Err(refused) = acme::caa::evaluate("example.org", &[record], &[], &question) {
         let told = refused.to_string();
+        assert!(
+            told.len() < 2000 && !told.contains(char::is_control),
+            "{told}"
+        );
+    }
+}
+
+/// Reads a device's attestation (draft-ietf-acme-device-attest) and verifies it by each
+/// certificate in it as a root, and by none.
+pub fn attestation(bytes: &[u8]) {
+    use acme::validate::{
+        AttestationFormat, AttestationObject, AttestationQuestion, Attestor, KeyAuthorization,
+    };
+    let question = AttestationQuestion {
+        identifier: &model::acme::Identifier::PermanentIdentifier("16909060".into()),
+        key_authorization: &KeyAuthorization::new("token", "thumbprint"),
+        at: model::Timestamp::UNIX_EPOCH,
+    };
+    let object = AttestationObject::parse(bytes);
+    let roots: Vec<_> = object
+        .iter()
+        .flat_map(AttestationObject::chain_der)
+        .filter_map(|der| pki::certificate::Certificate::from_der(der).ok())
+        .collect();
+    assert!(roots.len() <= 8, "certificates are bounded");
+    let nobody = Attestor::new(vec![(AttestationFormat::Step, Vec::new())]);
+    assert!(
+        nobody.verify(bytes, &question).is_err(),
+        "nothing passes without a root"
+    );
+    let at = roots.first().map(|leaf| leaf.not_before());
+    let attestor = Attestor::new(vec![(AttestationFormat::Step, roots)]);
+    let question = AttestationQuestion {
+        at: at.unwrap_or_default(),
+        ..question
+    };
+    if let Err(problem) = attestor.verify(bytes, &question) {
+        let told = problem.to_string();
         assert!(
             told.len() < 2000 && !told.contains(char::is_control),
             "{told}"

@@ -104,6 +104,9 @@ pub enum NameRefusal {
     /// No rule of the account has it.
     #[error("this account may not have certificates for this address")]
     Address,
+    /// No rule of the account has it.
+    #[error("this account may not have certificates for this device")]
+    Device,
     /// A rule has it, but not with this profile.
     #[error("this account may not have certificates for it with this profile")]
     Profile,

@@ -1,6 +1,7 @@
 //! What the service does, apart from HTTP.
 
 mod account;
+mod attestation;
 mod authorization;
 mod chains;
 mod finalize_order;
@@ -41,6 +42,7 @@ use crate::policy::{Policy, RateLimits, Requester};
 use crate::problem::{AcmeProblem, ErrorType};
 use crate::urls::ExternalUrl;
 use crate::validate::scheduler::{Full, Scheduler};
+use crate::validate::{Attestor, CheckedDeviceAttest, RootsError};
 use crate::wire::answer::MetaObject;
 
 /// What the service is made of.
@@ -102,6 +104,8 @@ pub struct Acme {
     revocations: KnownRevocations,
     /// Other paths above the issuing authority.
     alternates: Vec<Arc<AlternateChain>>,
+    /// Verifies devices' attestations; none where they are switched off.
+    attestor: Option<Attestor>,
 }
 
 /// Why the service cannot begin.
@@ -130,6 +134,14 @@ pub enum OpenError {
         /// Why.
         source: ChainError,
     },
+    /// Roots of attestations that are none.
+    #[error("{path:?} holds no roots of attestations")]
+    AttestationRoots {
+        /// The file.
+        path: Box<Path>,
+        /// Why.
+        source: RootsError,
+    },
     /// The system gave no randomness.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -140,7 +152,7 @@ impl Acme {
     ///
     /// # Errors
     ///
-    /// `SecretFile`, `Secret` or `NoRandomness`.
+    /// `SecretFile`, `Secret`, `AlternateChain`, `AttestationRoots` or `NoRandomness`.
     pub fn open(parts: AcmeParts) -> Result<Arc<Self>, OpenError> {
         let AcmeParts {
             config,
@@ -172,6 +184,15 @@ impl Acme {
                     })
             })
             .collect::<Result<_, _>>()?;
+        let attestor = config
+            .validation
+            .device_attest()
+            .map(CheckedDeviceAttest::attestor)
+            .transpose()
+            .map_err(|(path, source)| OpenError::AttestationRoots {
+                path: path.into(),
+                source,
+            })?;
         let nonces = Nonces::new(secret.as_deref(), config.nonces, Arc::clone(&clock))?;
         Ok(Arc::new(Self {
             canonical_url: config.canonical_url(),
@@ -190,6 +211,7 @@ impl Acme {
             external_urls: OnceLock::new(),
             revocations: KnownRevocations::default(),
             alternates,
+            attestor,
         }))
     }
 

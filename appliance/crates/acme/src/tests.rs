@@ -7,6 +7,7 @@
 mod accounts;
 mod authority;
 mod client;
+mod devices;
 mod envelope;
 mod errors;
 mod logs;

@@ -1,10 +1,12 @@
 //! Validation of challenges: this server looks for the proof that the client
 //! says it has put in place (RFC 8555, 8; RFC 8737; RFC 8738;
-//! draft-ietf-acme-dns-account-label).
+//! draft-ietf-acme-dns-account-label), or judges the one that it brings with it
+//! (draft-ietf-acme-device-attest).
 //!
 //! [`ValidateChallenge`] makes one attempt; the [`Scheduler`](scheduler::Scheduler)
 //! makes as many as the configuration says, fairly among accounts and targets.
 
+mod attest;
 mod config;
 mod dns;
 mod failure;
@@ -26,6 +28,13 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use model::acme::Identifier;
 
+#[cfg(test)]
+pub(crate) use attest::testing as attest_testing;
+pub use attest::{
+    AttestationFormat, AttestationObject, AttestationProblem, AttestationQuestion, AttestedKey,
+    Attestor, CheckedDeviceAttest, DeviceAttestConfig, InvalidDeviceAttestConfig, ObjectProblem,
+    RootsError, UnknownFormat,
+};
 pub use config::{CheckedValidation, InvalidValidationConfig, ValidationConfig};
 pub use failure::{CertificateProblem, Failure, HttpProblem, RedirectProblem, TlsProblem};
 pub use task::{KeyAuthorization, Task};

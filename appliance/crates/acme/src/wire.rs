@@ -11,10 +11,10 @@ use serde_json::Value;
 /// An identifier (9.7.7).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct IdentifierObject {
-    /// `dns` or `ip`.
+    /// `dns`, `ip` or `permanent-identifier`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// The name or address.
+    /// The name, address or device.
     pub(crate) value: String,
 }
 
@@ -72,6 +72,14 @@ pub(crate) struct NewAuthorizationRequest {
 pub(crate) struct AuthorizationUpdateRequest {
     /// `deactivated`.
     pub(crate) status: Option<String>,
+}
+
+/// What a challenge of device-attest-01 takes (draft-ietf-acme-device-attest, 5).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AttestationRequest {
+    /// The attestation object, base64url of CBOR.
+    pub(crate) att_obj: String,
 }
 
 /// What finalize takes (7.4).

@@ -66,7 +66,10 @@ pub enum Host {
 impl From<&Identifier> for Host {
     fn from(identifier: &Identifier) -> Self {
         match identifier {
-            Identifier::Dns(name) => Self::Name(name.clone()),
+            // A device is nowhere; it stands in messages only.
+            Identifier::Dns(text) | Identifier::PermanentIdentifier(text) => {
+                Self::Name(text.clone())
+            }
             Identifier::Ip(address) => Self::Ip(*address),
         }
     }

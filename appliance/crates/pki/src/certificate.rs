@@ -4,11 +4,13 @@ mod extensions;
 
 use std::fmt;
 
+use const_oid::ObjectIdentifier;
 use model::{SerialNumber, Timestamp};
 
 pub use extensions::{BasicConstraints, Extensions};
 
 use crate::algorithm::SignatureAlgorithm;
+use crate::extension::Extension;
 use crate::name::{DistinguishedName, InvalidName};
 use crate::public_key::{BadSignature, InvalidPublicKey, PublicKey};
 use crate::time;
@@ -233,6 +235,27 @@ impl Certificate {
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
         &self.tbs.extensions
+    }
+
+    /// Returns the value of an extension, DER, whether it is known here or not.
+    #[must_use]
+    pub fn extension_value(&self, kind: &ObjectIdentifier) -> Option<&[u8]> {
+        // Everything was read once, so only the place is sought.
+        let mut tbs = tlv::read_only(self.tbs_der(), tlv::SEQUENCE).ok()?.reader();
+        let tagged = loop {
+            let field = tbs.next().ok()?;
+            if field.tag == tlv::context_constructed(3) {
+                break field;
+            }
+        };
+        let mut list = tagged.reader().sequence().ok()?;
+        while !list.is_empty() {
+            let extension = Extension::read(&mut list).ok()?;
+            if extension.kind == *kind {
+                return Some(extension.value.content);
+            }
+        }
+        None
     }
 
     /// Returns how the certificate is signed.

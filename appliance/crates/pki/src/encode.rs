@@ -17,7 +17,7 @@ use yasna::{DERWriter, DERWriterSeq, Tag, construct_der};
 use crate::algorithm::SignatureAlgorithm;
 use crate::name::{Attribute, DistinguishedName};
 use crate::name_constraints::{Cidr, Subtree, octets};
-use crate::names::AlternativeName;
+use crate::names::{AlternativeName, PermanentIdentifier};
 use crate::oid;
 use crate::profile::{ExtendedKeyUsage, KeyUsages};
 use crate::profile::{Fields, Policy};
@@ -273,7 +273,25 @@ fn write_general_name(writer: DERWriter<'_>, name: &AlternativeName) {
         AlternativeName::Ip(address) => {
             write_octets(writer, Tag::context(7), &octets(*address));
         }
+        AlternativeName::Permanent(identifier) => write_permanent(writer, identifier),
     }
+}
+
+/// Writes a GeneralName of a device's permanent identifier (RFC 4043, 2).
+fn write_permanent(writer: DERWriter<'_>, identifier: &PermanentIdentifier) {
+    writer.write_tagged_implicit(Tag::context(0), |other_name| {
+        other_name.write_sequence(|fields| {
+            write_oid(fields.next(), &oid::PERMANENT_IDENTIFIER);
+            fields.next().write_tagged(Tag::context(0), |value| {
+                value.write_sequence(|permanent| {
+                    permanent.next().write_utf8_string(identifier.value());
+                    if let Some(assigner) = identifier.assigner() {
+                        write_oid(permanent.next(), assigner);
+                    }
+                });
+            });
+        });
+    });
 }
 
 /// Writes a GeneralName of a URI.

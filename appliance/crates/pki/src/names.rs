@@ -1,10 +1,13 @@
 //! Names in the subjectAltName extension (RFC 5280, 4.2.1.6), checked.
 
+mod permanent;
 mod punycode;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+
+pub use permanent::PermanentIdentifier;
 
 use crate::tlv::{self, Reader};
 
@@ -22,8 +25,8 @@ pub struct UriName(Box<str>);
 
 /// One subject alternative name.
 ///
-/// Prints as `dns:www.example.org`, `ip:192.0.2.1`, `email:a@example.org` or
-/// `uri:spiffe://…`, and reads the same.
+/// Prints as `dns:www.example.org`, `ip:192.0.2.1`, `email:a@example.org`,
+/// `uri:spiffe://…` or `permanent-identifier:C02X`, and reads the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AlternativeName {
     /// dNSName.
@@ -34,6 +37,8 @@ pub enum AlternativeName {
     Email(EmailAddress),
     /// uniformResourceIdentifier.
     Uri(UriName),
+    /// otherName of type PermanentIdentifier (RFC 4043).
+    Permanent(PermanentIdentifier),
 }
 
 /// Which kind of name.
@@ -50,6 +55,8 @@ pub enum NameKind {
     Email,
     /// URIs.
     Uri,
+    /// Devices' permanent identifiers.
+    PermanentIdentifier,
 }
 
 /// Why a name is not one.
@@ -116,14 +123,19 @@ pub enum InvalidAlternativeName {
     },
     /// A GeneralName of a type that is not issued.
     #[error(
-        "names of type [{tag}] are not issued: DNS names, IP addresses, e-mail addresses and URIs are"
+        "names of type [{tag}] are not issued: DNS names, IP addresses, e-mail addresses, URIs and permanent identifiers are"
     )]
     UnsupportedType {
         /// The context tag.
         tag: u8,
     },
+    /// Not a device's permanent identifier.
+    #[error(
+        "a permanent identifier is 1 to 128 printable ASCII characters without spaces and slashes, perhaps with the object identifier of its assigner (RFC 4043)"
+    )]
+    PermanentIdentifier,
     /// Text without one of the prefixes.
-    #[error("write a name as dns:…, ip:…, email:… or uri:…")]
+    #[error("write a name as dns:…, ip:…, email:…, uri:… or permanent-identifier:…")]
     Prefix,
 }
 
@@ -395,11 +407,13 @@ impl AlternativeName {
     /// Reads one GeneralName. Bytes are hostile: never panics, allocates no
     /// more than the input's length.
     pub(crate) fn from_tlv(tlv: tlv::Tlv<'_>) -> Result<Self, InvalidAlternativeName> {
+        const OTHER: u8 = tlv::context_constructed(0);
         const EMAIL: u8 = tlv::context(1);
         const DNS: u8 = tlv::context(2);
         const URI: u8 = tlv::context(6);
         const IP: u8 = tlv::context(7);
         match tlv.tag {
+            OTHER => PermanentIdentifier::from_other_name(tlv).map(Self::Permanent),
             EMAIL => EmailAddress::new(printable(tlv.content)?).map(Self::Email),
             DNS => DnsName::new(printable(tlv.content)?).map(Self::Dns),
             URI => UriName::new(printable(tlv.content)?).map(Self::Uri),
@@ -417,6 +431,7 @@ impl AlternativeName {
             Self::Ip(_) => NameKind::Ip,
             Self::Email(_) => NameKind::Email,
             Self::Uri(_) => NameKind::Uri,
+            Self::Permanent(_) => NameKind::PermanentIdentifier,
         }
     }
 
@@ -428,6 +443,7 @@ impl AlternativeName {
             Self::Ip(address) => address.to_string(),
             Self::Email(address) => address.as_str().to_owned(),
             Self::Uri(uri) => uri.as_str().to_owned(),
+            Self::Permanent(identifier) => identifier.to_string(),
         }
     }
 }
@@ -479,6 +495,7 @@ impl fmt::Display for NameKind {
             Self::Ip => "ip",
             Self::Email => "email",
             Self::Uri => "uri",
+            Self::PermanentIdentifier => "permanent-identifier",
         })
     }
 }
@@ -490,6 +507,7 @@ impl fmt::Display for AlternativeName {
             Self::Ip(address) => write!(f, "ip:{address}"),
             Self::Email(address) => write!(f, "email:{}", address.0),
             Self::Uri(uri) => write!(f, "uri:{}", uri.0),
+            Self::Permanent(identifier) => write!(f, "permanent-identifier:{identifier}"),
         }
     }
 }
@@ -506,6 +524,7 @@ impl FromStr for AlternativeName {
                 .map_err(|_| InvalidAlternativeName::Address),
             Some(("email", address)) => EmailAddress::new(address).map(Self::Email),
             Some(("uri", uri)) => UriName::new(uri).map(Self::Uri),
+            Some(("permanent-identifier", text)) => text.parse().map(Self::Permanent),
             _ => Err(InvalidAlternativeName::Prefix),
         }
     }

@@ -167,6 +167,9 @@ oids! {
     /// id-kp-OCSPSigning.
     OCSP_SIGNING = "1.3.6.1.5.5.7.3.9";
 
+    /// id-on-permanentIdentifier (RFC 4043, 2).
+    PERMANENT_IDENTIFIER = "1.3.6.1.5.5.7.8.3";
+
     /// Fulcio's Issuer (V2).
     FORGE_ISSUER = "1.3.6.1.4.1.57264.1.8";
     /// Fulcio's Build Signer URI.

@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "judges/devices.rs"]
+mod devices;
 #[path = "judges/revocation.rs"]
 mod revocation;
 #[path = "judges/signatures.rs"]

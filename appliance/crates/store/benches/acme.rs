@@ -157,6 +157,7 @@ async fn order(store: &AcmeRecords, number: u32, now: Timestamp) -> Result<(), S
     store.begin_challenge(&challenge, at).await?;
     let validation = Validation::Succeeded {
         valid_until: at + Duration::from_secs(30 * 86_400),
+        attested_key: None,
     };
     store.record_validation(&challenge, validation, at).await?;
     let finalization = Finalization {

@@ -85,6 +85,9 @@ fn identifier(name: &AlternativeName) -> Option<Identifier> {
     match name {
         AlternativeName::Dns(name) => Identifier::dns(name.as_str()).ok(),
         AlternativeName::Ip(address) => Some(Identifier::Ip(*address)),
+        AlternativeName::Permanent(identifier) => {
+            Identifier::permanent(&identifier.to_string()).ok()
+        }
         AlternativeName::Email(_) | AlternativeName::Uri(_) => None,
     }
 }

@@ -161,6 +161,7 @@ impl Bench {
             };
             let validation = Validation::Succeeded {
                 valid_until: at(5000),
+                attested_key: None,
             };
             store
                 .record_validation(&id, validation, at(1))

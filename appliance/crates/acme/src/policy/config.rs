@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use model::acme::EabKeyId;
+use model::acme::{EabKeyId, Identifier, InvalidIdentifier};
 use model::{Identity, ProfileName};
 use pki::names::DnsName;
 use serde::{Deserialize, Serialize};
@@ -45,12 +45,18 @@ pub struct RuleConfig {
     pub wildcards: bool,
     /// Address blocks allowed, such as `10.0.0.0/8`.
     pub networks: Vec<IpNet>,
+    /// Whether any device is allowed that attests: whoever has one of the kind that the
+    /// attestation roots vouch for.
+    pub any_device: bool,
+    /// Devices allowed, by their permanent identifiers.
+    pub devices: Vec<String>,
     /// Profiles allowed; none listed allows any that is offered.
     pub profiles: Vec<ProfileName>,
 }
 
 impl Default for PolicyConfig {
-    /// Whatever a client controls it may have a certificate for.
+    /// Whatever name or address a client controls it may have a certificate for; devices
+    /// are to be listed, since any genuine one can attest.
     fn default() -> Self {
         Self {
             blocked: Vec::new(),
@@ -91,6 +97,14 @@ pub enum InvalidPolicyConfig {
         /// The text given, cut at 80 characters.
         given: String,
     },
+    /// A text that is no permanent identifier.
+    #[error("`{place}devices`: {source}")]
+    Device {
+        /// Which section, with a full stop at its end.
+        place: String,
+        /// Why.
+        source: InvalidIdentifier,
+    },
     /// A text that is no identity.
     #[error("`{place}clients`: {given:?} is no identity; write ROLE/NAME, such as operator/alice")]
     Client {
@@ -105,7 +119,9 @@ pub enum InvalidPolicyConfig {
     )]
     DefaultNames,
     /// A rule that allows nothing.
-    #[error("`{place}` allows nothing: give it `any_name`, `names`, `suffixes` or `networks`")]
+    #[error(
+        "`{place}` allows nothing: give it `any_name`, `names`, `suffixes`, `networks`, `any_device` or `devices`"
+    )]
     AllowsNothing {
         /// Which section.
         place: String,
@@ -150,6 +166,8 @@ impl RuleConfig {
             || !self.names.is_empty()
             || !self.suffixes.is_empty()
             || !self.networks.is_empty()
+            || self.any_device
+            || !self.devices.is_empty()
     }
 
     /// Checks one rule.
@@ -192,6 +210,17 @@ impl RuleConfig {
             suffixes: domains(place, "suffixes", &self.suffixes)?,
             wildcards: self.wildcards,
             networks: self.networks.clone(),
+            any_device: self.any_device,
+            devices: self
+                .devices
+                .iter()
+                .map(|given| {
+                    Identifier::permanent(given).map_err(|source| InvalidPolicyConfig::Device {
+                        place: place.to_owned(),
+                        source,
+                    })
+                })
+                .collect::<Result<_, _>>()?,
             profiles: self.profiles.clone(),
         })
     }

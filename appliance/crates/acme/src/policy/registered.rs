@@ -4,7 +4,7 @@ use model::acme::Identifier;
 
 /// Returns what limits count an identifier by: of a DNS name the registered name,
 /// one label more than its public suffix; of an IPv4 address itself, of an IPv6
-/// address its /64.
+/// address its /64, a device by itself.
 ///
 /// Below a suffix that the list does not know, such as `internal`, the last two
 /// labels are the registered name; a name of one label is itself.
@@ -15,6 +15,8 @@ pub fn registered_name(identifier: &Identifier) -> Box<str> {
             let base = name.strip_prefix("*.").unwrap_or(name);
             psl::domain_str(base).unwrap_or(base).into()
         }
+        // No domain begins so.
+        Identifier::PermanentIdentifier(text) => format!("device:{text}").into(),
         Identifier::Ip(address) => super::limits::network_of(*address).to_string().into(),
     }
 }

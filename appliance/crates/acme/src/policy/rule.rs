@@ -26,6 +26,10 @@ pub(super) struct Rule {
     pub(super) wildcards: bool,
     /// Address blocks allowed.
     pub(super) networks: Vec<IpNet>,
+    /// Whether any device is allowed that attests.
+    pub(super) any_device: bool,
+    /// Devices allowed, by their permanent identifiers.
+    pub(super) devices: Vec<Identifier>,
     /// Profiles allowed; none is any.
     pub(super) profiles: Vec<ProfileName>,
 }
@@ -52,6 +56,10 @@ impl Rule {
     /// Says why the rule does not allow an identifier; none if it does.
     pub(super) fn refusal(&self, identifier: &Identifier) -> Option<NameRefusal> {
         match identifier {
+            Identifier::PermanentIdentifier(_) => {
+                let listed = self.any_device || self.devices.contains(identifier);
+                (!listed).then_some(NameRefusal::Device)
+            }
             Identifier::Ip(address) => {
                 let listed = self.networks.iter().any(|block| block.contains(address));
                 (!listed).then_some(NameRefusal::Address)

@@ -298,7 +298,7 @@ fn configurations_that_cannot_be_meant_are_refused() {
         @r#"
         `blocked`: "*.a.test" is no DNS name
         `default` is for accounts that no rule names: write `eab_keys` and `clients` in a rule
-        `rules.web` allows nothing: give it `any_name`, `names`, `suffixes` or `networks`
+        `rules.web` allows nothing: give it `any_name`, `names`, `suffixes`, `networks`, `any_device` or `devices`
         `rules.web.eab_keys`: "a b" is no EAB key's name
         `rules.web.clients`: "alice" is no identity; write ROLE/NAME, such as operator/alice
         `rules.web.suffixes`: "a..b" is no DNS name

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use model::acme::{AuthorizationId, ChallengeId, ChallengeState};
+use model::acme::{AuthorizationId, ChallengeId, ChallengeKind, ChallengeState};
 use store::acme::{Authorization, PreAuthorization};
 
 use super::Acme;
-use super::order::{REUSE_MARGIN, after, read_identifier};
+use super::order::{REUSE_MARGIN, after};
 use super::refusal::store_problem;
 use super::request::{Context, Notes, Signed};
 use crate::problem::{AcmeProblem, ErrorType};
@@ -27,12 +27,19 @@ impl Acme {
         let (account, _) = signed.account()?;
         self.check_terms(account)?;
         let request: NewAuthorizationRequest = signed.json()?;
-        let identifier = read_identifier(&request.identifier)
+        let identifier = self
+            .read_identifier(&request.identifier)
             .map_err(|refused| AcmeProblem::of_identifiers(vec![refused]))?;
         // RFC 8555, 7.4.1: a wildcard cannot be pre-authorized.
         if identifier.is_wildcard() {
             return Err(AcmeProblem::malformed(
                 "wildcard names are authorized by an order alone (RFC 8555, 7.4.1)",
+            ));
+        }
+        // An attestation is for one key, and so for one order.
+        if identifier.is_device() {
+            return Err(AcmeProblem::malformed(
+                "devices are authorized by an order alone: each certificate's key is attested anew",
             ));
         }
         let identifiers = [identifier];
@@ -117,10 +124,13 @@ impl Acme {
             return Ok(authorization);
         }
         // RFC 8555, 7.5.1: an object; what it holds is the challenge's to say, and
-        // those offered here say nothing. Older clients send keyAuthorization.
+        // all but device-attest-01 say nothing. Older clients send keyAuthorization.
         let _: serde_json::Map<String, serde_json::Value> = signed.json()?;
         if let ChallengeState::Valid { .. } | ChallengeState::Invalid { .. } = challenge.state {
             return Ok(authorization);
+        }
+        if id.kind == ChallengeKind::DeviceAttest01 {
+            return self.attest(context, signed, id, &authorization).await;
         }
         let first = matches!(challenge.state, ChallengeState::Pending);
         let authorization = self

@@ -48,6 +48,8 @@ impl Acme {
         if let OrderState::Ready = order.state {
             let csr = check_csr(&csr_der, &order, key)?;
             self.check_certified_key(csr.public_key()).await?;
+            self.check_attested_keys(context, &order, csr.public_key())
+                .await?;
             self.confirm_caa(context, &order).await?;
         }
         let finalization = Finalization {
@@ -201,6 +203,10 @@ fn check_csr(
             AlternativeName::Ip(address) => {
                 named.insert(("ip", address.to_string()));
             }
+            // draft-ietf-acme-device-attest, 3.2: octet for octet as ordered.
+            AlternativeName::Permanent(identifier) => {
+                named.insert(("permanent-identifier", identifier.to_string()));
+            }
             AlternativeName::Email(_) | AlternativeName::Uri(_) => {
                 return Err(bad(format!(
                     "the request names {name}, which the order does not"
@@ -217,11 +223,15 @@ fn check_csr(
         if attribute.kind() != AttributeType::CommonName {
             continue;
         }
+        // A device is named by the subjectAltName; its common name may say so again.
+        if named.contains(&("permanent-identifier", attribute.value().to_owned())) {
+            continue;
+        }
         // RFC 8555, 7.4: identifiers are in the CN, the subjectAltName, or both.
         let common = attribute.value().to_ascii_lowercase();
         let known = ordered
             .iter()
-            .find(|(_, value)| *value == common)
+            .find(|(kind, value)| *kind != "permanent-identifier" && *value == common)
             .ok_or_else(|| {
                 bad("the request's common name is none of the order's identifiers".to_owned())
             })?;

@@ -43,6 +43,8 @@ impl Acme {
         };
         self.admit_order(context, account, &identifiers, &profile, replaces.is_some())
             .await?;
+        // An attestation is for one key, which only this order's certificate is to have.
+        let lasting = !identifiers.iter().any(Identifier::is_device);
         let repeat = self.config.repeat_within;
         let new = NewOrder {
             id: OrderId::new(context.now, draw()?),
@@ -60,11 +62,9 @@ impl Acme {
             replaces,
             at: context.now,
             expires_at: after(context.now, self.config.order_lifetime),
-            reuse_valid_until: self
-                .config
-                .reuse_authorizations
+            reuse_valid_until: (lasting && self.config.reuse_authorizations)
                 .then(|| after(context.now, REUSE_MARGIN)),
-            repeat_since: (!repeat.is_zero()).then(|| after(context.now, -repeat)),
+            repeat_since: (lasting && !repeat.is_zero()).then(|| after(context.now, -repeat)),
         };
         let order = match self.store.create_order(new).await.map_err(store_problem)? {
             OrderOutcome::Created(order) => {
@@ -166,7 +166,7 @@ impl Acme {
         }
         let (mut identifiers, mut refused) = (Vec::with_capacity(given.len()), Vec::new());
         for object in given {
-            match read_identifier(object) {
+            match self.read_identifier(object) {
                 Ok(identifier) if identifiers.contains(&identifier) => {}
                 Ok(identifier) => identifiers.push(identifier),
                 Err(subproblem) => refused.push(subproblem),
@@ -243,33 +243,49 @@ impl Acme {
         }
         Ok(id)
     }
-}
 
-/// Reads one identifier.
-pub(super) fn read_identifier(object: &IdentifierObject) -> Result<Identifier, Subproblem> {
-    let refuse = |kind, detail: String| Subproblem {
-        kind,
-        detail,
-        identifier_type: object.kind.chars().take(40).collect(),
-        identifier_value: object.value.chars().take(253).collect(),
-    };
-    let parsed = match object.kind.as_str() {
-        "dns" => {
-            let name = DnsName::new(&object.value)
-                .map_err(|error| refuse(ErrorType::RejectedIdentifier, error.to_string()))?;
-            Identifier::dns(name.as_str())
-        }
-        kind => Identifier::parse(kind, &object.value),
-    };
-    parsed.map_err(|error| {
-        let kind = match error {
-            InvalidIdentifier::Kind { .. } => ErrorType::UnsupportedIdentifier,
-            InvalidIdentifier::Dns { .. } | InvalidIdentifier::Ip { .. } => {
-                ErrorType::RejectedIdentifier
-            }
+    /// Reads one identifier.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, or that no identifiers of its type are issued for.
+    pub(super) fn read_identifier(
+        &self,
+        object: &IdentifierObject,
+    ) -> Result<Identifier, Subproblem> {
+        let refuse = |kind, detail: String| Subproblem {
+            kind,
+            detail,
+            identifier_type: object.kind.chars().take(40).collect(),
+            identifier_value: object.value.chars().take(253).collect(),
         };
-        refuse(kind, error.to_string())
-    })
+        let parsed = match object.kind.as_str() {
+            "permanent-identifier" if self.attestor.is_none() => {
+                return Err(refuse(
+                    ErrorType::UnsupportedIdentifier,
+                    "devices are not attested on this server".to_owned(),
+                ));
+            }
+            "dns" => {
+                let name = DnsName::new(&object.value)
+                    .map_err(|error| refuse(ErrorType::RejectedIdentifier, error.to_string()))?;
+                Identifier::dns(name.as_str())
+            }
+            kind => Identifier::parse(kind, &object.value),
+        };
+        parsed.map_err(|error| {
+            let kind = match error {
+                InvalidIdentifier::Kind { .. } => ErrorType::UnsupportedIdentifier,
+                InvalidIdentifier::Dns { .. } | InvalidIdentifier::Ip { .. } => {
+                    ErrorType::RejectedIdentifier
+                }
+                // draft-ietf-acme-device-attest, 3.1: MUST reject non-conforming values
+                // with a "malformed" error.
+                InvalidIdentifier::Permanent { .. } => ErrorType::Malformed,
+            };
+            refuse(kind, error.to_string())
+        })
+    }
 }
 
 /// States what is wrong with an identifier.

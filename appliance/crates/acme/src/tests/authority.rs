@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
+use crate::validate::attest_testing::device_names;
 use async_trait::async_trait;
 use mesh::wire::{
     CaStatus, CertificateFilter, CertificatePage, CertificateRecord, CertificateStatus,
@@ -147,16 +148,28 @@ impl TestAuthority {
         aws_lc_rs::rand::fill(&mut random).unwrap();
         let serial = SerialNumber::from_random(NodePrefix::default(), random);
         let mut params = CertificateParams::default();
+        let devices: Vec<String> = csr
+            .names()
+            .iter()
+            .filter(|name| matches!(name, AlternativeName::Permanent(_)))
+            .map(AlternativeName::value)
+            .collect();
         params.subject_alt_names = csr
             .names()
             .iter()
+            .filter(|_| devices.is_empty())
             .map(|name| match name {
                 AlternativeName::Dns(name) => SanType::DnsName(name.as_str().try_into().unwrap()),
                 AlternativeName::Ip(address) => SanType::IpAddress(*address),
-                AlternativeName::Email(_) | AlternativeName::Uri(_) => panic!("{name}"),
+                AlternativeName::Permanent(_)
+                | AlternativeName::Email(_)
+                | AlternativeName::Uri(_) => panic!("{name}"),
             })
             .collect();
-        if params.subject_alt_names.is_empty() {
+        if !devices.is_empty() {
+            let devices: Vec<&str> = devices.iter().map(String::as_str).collect();
+            params.custom_extensions = vec![device_names(&devices, &[])];
+        } else if params.subject_alt_names.is_empty() {
             let name = csr.subject().attributes()[0].value();
             params.subject_alt_names = vec![SanType::DnsName(name.try_into().unwrap())];
         }

@@ -13,20 +13,18 @@ enum Reach {
     Answer(&'static str),
     /// It is told by a challenge or an order, as validation's own tests show.
     Stored,
-    /// Only device-attest-01 has it, which is not offered.
-    NotOffered,
 }
 
 /// Says of every type how it reaches clients: a new one is to be added.
 fn reach(kind: ErrorType) -> Reach {
-    use Reach::{Answer, NotOffered, Stored};
+    use Reach::{Answer, Stored};
     match kind {
         ErrorType::AccountDoesNotExist => Answer("an_account_is_made_once_and_found_again"),
         ErrorType::AlreadyReplaced => Answer("a_certificate_is_replaced_once_by_its_own_account"),
         ErrorType::AlreadyRevoked => {
             Answer("the_account_that_ordered_it_revokes_a_certificate_once")
         }
-        ErrorType::BadAttestationStatement => NotOffered,
+        ErrorType::BadAttestationStatement => Answer("attestations_that_prove_nothing_are_refused"),
         ErrorType::BadCsr => Answer("requests_for_certificates_are_held_to_their_order"),
         ErrorType::BadNonce => Answer("a_nonce_counts_once_and_its_refusal_brings_another"),
         ErrorType::BadPublicKey => Answer("weak_and_malformed_keys_are_bad_public_keys"),
@@ -67,6 +65,7 @@ fn reach(kind: ErrorType) -> Reach {
 fn every_error_type_is_looked_at_on_the_wire() {
     let sources = [
         include_str!("accounts.rs"),
+        include_str!("devices.rs"),
         include_str!("envelope.rs"),
         include_str!("errors.rs"),
         include_str!("orders.rs"),

@@ -66,6 +66,8 @@ impl ValidateChallenge for TestValidator {
                     kind: std::io::ErrorKind::ConnectionRefused,
                 }))
             }
+            // Nothing but an attestation may make a device's authorization valid.
+            Identifier::PermanentIdentifier(_) => Err(Failure::Internal),
             Identifier::Dns(_) | Identifier::Ip(_) => Ok(Proof {
                 address: None,
                 caa_checked: true,

@@ -9,6 +9,7 @@ use mesh::resolve::{CheckedResolver, InvalidResolverConfig, Resolve, ResolverCon
 use model::acme::{ChallengeKind, Identifier};
 use serde::{Deserialize, Serialize};
 
+use super::attest::{CheckedDeviceAttest, DeviceAttestConfig, InvalidDeviceAttestConfig};
 use super::method::fits;
 use super::scheduler::Limits;
 use super::validator::Validator;
@@ -54,6 +55,8 @@ pub struct ValidationConfig {
     pub addresses: AddressConfig,
     /// Whom to ask in DNS.
     pub dns: ResolverConfig,
+    /// Whether devices may attest.
+    pub device_attest: DeviceAttestConfig,
 }
 
 impl Default for ValidationConfig {
@@ -82,6 +85,7 @@ impl Default for ValidationConfig {
             max_waiting: 20_000,
             addresses: AddressConfig::default(),
             dns: ResolverConfig::default(),
+            device_attest: DeviceAttestConfig::default(),
         }
     }
 }
@@ -102,7 +106,9 @@ pub enum InvalidValidationConfig {
     #[error("`methods` must name at least one method")]
     NoMethod,
     /// A method that is not done here.
-    #[error("`methods`: {given:?} is none of http-01, dns-01, tls-alpn-01 and dns-account-01")]
+    #[error(
+        "`methods`: {given:?} is none of http-01, dns-01, tls-alpn-01 and dns-account-01; `device_attest.enabled` switches device-attest-01 on"
+    )]
     Method {
         /// The text given, cut at 40 characters.
         given: String,
@@ -121,6 +127,9 @@ pub enum InvalidValidationConfig {
     /// The name servers.
     #[error("`dns`: {0}")]
     Dns(#[from] InvalidResolverConfig),
+    /// Attestations.
+    #[error("`device_attest`: {0}")]
+    DeviceAttest(#[from] InvalidDeviceAttestConfig),
 }
 
 /// `[acme.validation]`, found sound.
@@ -148,6 +157,8 @@ pub struct CheckedValidation {
     pub(super) addresses: AddressRules,
     /// Whom to ask in DNS.
     dns: CheckedResolver,
+    /// How devices attest; none where they may not.
+    device_attest: Option<CheckedDeviceAttest>,
 }
 
 impl ValidationConfig {
@@ -231,6 +242,7 @@ impl ValidationConfig {
             },
             addresses: self.addresses.check()?,
             dns: self.dns.check()?,
+            device_attest: self.device_attest.check()?,
         })
     }
 }
@@ -239,10 +251,21 @@ impl CheckedValidation {
     /// Returns the challenges offered for an identifier of an order, in the order
     /// configured.
     pub fn methods_for(&self, identifier: &Identifier) -> impl Iterator<Item = ChallengeKind> {
+        let attested = self
+            .device_attest
+            .is_some()
+            .then_some(ChallengeKind::DeviceAttest01);
         self.methods
             .iter()
             .copied()
+            .chain(attested)
             .filter(|kind| fits(*kind, identifier, identifier.is_wildcard()))
+    }
+
+    /// Returns how devices attest; none where they may not.
+    #[must_use]
+    pub fn device_attest(&self) -> Option<&CheckedDeviceAttest> {
+        self.device_attest.as_ref()
     }
 
     /// Returns the scheduler's limits.

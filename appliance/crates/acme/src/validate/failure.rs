@@ -10,6 +10,7 @@ use mesh::dial::DialFailure;
 use mesh::resolve::{DnsFailure, DnsProblem, RecordKind};
 use model::acme::ChallengeKind;
 
+use super::attest::AttestationProblem;
 use crate::caa::CaaRefused;
 use crate::problem::ErrorType;
 
@@ -120,6 +121,9 @@ pub enum Failure {
     /// CAA forbids the certificate.
     #[error(transparent)]
     Caa(#[from] CaaRefused),
+    /// An attestation that proves nothing.
+    #[error(transparent)]
+    Attestation(#[from] AttestationProblem),
     /// A kind of challenge that cannot prove this identifier, or is switched off.
     #[error("{kind} is not offered for {identifier}")]
     Unsupported {
@@ -283,6 +287,7 @@ impl Failure {
             | Self::Txt { .. }
             | Self::Certificate { .. } => ErrorType::IncorrectResponse,
             Self::Caa(refused) => refused.error_type(),
+            Self::Attestation(_) => ErrorType::BadAttestationStatement,
             Self::Unsupported { .. } => ErrorType::Malformed,
             Self::Internal => ErrorType::ServerInternal,
         }
@@ -297,6 +302,6 @@ impl Failure {
     /// Tells whether no further attempt can come to anything else.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Unsupported { .. })
+        matches!(self, Self::Attestation(_) | Self::Unsupported { .. })
     }
 }

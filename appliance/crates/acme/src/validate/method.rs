@@ -6,12 +6,12 @@ use model::acme::{ChallengeKind, Identifier};
 pub(super) fn fits(kind: ChallengeKind, identifier: &Identifier, wildcard: bool) -> bool {
     match kind {
         // RFC 8555, 8.3 and RFC 8737, 3: no wildcard domain names.
-        ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => !wildcard,
+        ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => !wildcard && !identifier.is_device(),
         // RFC 8738, 7: dns-01 MUST NOT be used for IP identifiers.
         ChallengeKind::Dns01 | ChallengeKind::DnsAccount01 => {
             matches!(identifier, Identifier::Dns(_))
         }
-        // For devices, which are no identifiers of this server.
-        ChallengeKind::DeviceAttest01 => false,
+        // draft-ietf-acme-device-attest, 5: nothing else proves which device it is.
+        ChallengeKind::DeviceAttest01 => identifier.is_device(),
     }
 }

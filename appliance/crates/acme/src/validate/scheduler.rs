@@ -210,6 +210,23 @@ impl Scheduler {
         Ok(resumed)
     }
 
+    /// Takes note of an attempt that was made elsewhere: an attestation, which is judged
+    /// with the client's response.
+    pub(crate) fn note_attempt(
+        &self,
+        authorization: &Authorization,
+        kind: ChallengeKind,
+        failure: Option<&Failure>,
+        took: Duration,
+    ) {
+        let parts = &self.shared.parts;
+        parts.metrics.attempted(kind, failure, took);
+        if let (Some(_), Some(note)) = (failure, &parts.on_failure) {
+            let now = parts.clock.now();
+            note.note_failure(&authorization.account, &authorization.identifier, now);
+        }
+    }
+
     /// Gives a challenge up: its authorization was deactivated.
     pub fn cancel(&self, key: &ChallengeId) {
         let mut state = self.shared.state();
@@ -390,6 +407,7 @@ impl Turn {
         let lifetime = self.shared.parts.authorization_lifetime;
         Validation::Succeeded {
             valid_until: now.saturating_add(lifetime).unwrap_or(Timestamp::MAX),
+            attested_key: None,
         }
     }
 

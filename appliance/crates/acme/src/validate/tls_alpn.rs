@@ -67,7 +67,8 @@ pub(super) async fn validate(validator: &Validator, task: &Task) -> Result<Proof
 /// Returns the name in the server name indication.
 pub(super) fn server_name(identifier: &Identifier) -> String {
     match identifier {
-        Identifier::Dns(name) => name.to_string(),
+        // Devices are not dialled: the method does not fit them.
+        Identifier::Dns(text) | Identifier::PermanentIdentifier(text) => text.to_string(),
         // RFC 8738, 6: the reverse mapping of the address (RFC 1034, 5.2.1 and
         // RFC 3596, 2.5), since no address may stand there.
         Identifier::Ip(IpAddr::V4(address)) => {

@@ -67,7 +67,11 @@ impl Validator {
                 let name = dns::account_challenge_name(name, &task.account_url);
                 dns::validate(resolve, &name, &task.key_authorization).await
             }
-            (ChallengeKind::Dns01 | ChallengeKind::DnsAccount01, Identifier::Ip(_))
+            // An attestation comes with the client's response and is judged there.
+            (
+                ChallengeKind::Dns01 | ChallengeKind::DnsAccount01,
+                Identifier::Ip(_) | Identifier::PermanentIdentifier(_),
+            )
             | (ChallengeKind::DeviceAttest01, _) => Err(dns::unsupported(task)),
         }
     }

@@ -1,5 +1,5 @@
-//! What certificates are asked for: names and addresses (RFC 8555, 9.7.7;
-//! RFC 8738).
+//! What certificates are asked for: names, addresses and devices (RFC 8555, 9.7.7;
+//! RFC 8738; draft-ietf-acme-device-attest).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,13 +14,18 @@ pub enum Identifier {
     Dns(Box<str>),
     /// Type `ip`.
     Ip(IpAddr),
+    /// Type `permanent-identifier`: what a manufacturer calls a device, as it stands,
+    /// perhaps with a slash and who assigned it as a dotted object identifier.
+    PermanentIdentifier(Box<str>),
 }
 
 /// Why a text is no identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidIdentifier {
     /// A type that this server does not issue for.
-    #[error("identifiers of type {kind:?} are not supported: `dns` and `ip` are")]
+    #[error(
+        "identifiers of type {kind:?} are not supported: `dns`, `ip` and, where devices are attested, `permanent-identifier` are"
+    )]
     Kind {
         /// The type given, cut at 40 characters.
         kind: String,
@@ -37,9 +42,24 @@ pub enum InvalidIdentifier {
         /// The text given, cut at 80 characters.
         value: String,
     },
+    /// Text that names no device.
+    #[error(
+        "{value:?} is no permanent identifier: 1 to {max} printable ASCII characters without spaces and slashes, perhaps a slash and an object identifier (draft-ietf-acme-device-attest)",
+        max = Identifier::MAX_PERMANENT_LEN
+    )]
+    Permanent {
+        /// The text given, cut at 80 characters.
+        value: String,
+    },
 }
 
 impl Identifier {
+    /// Most characters of a permanent identifier without its assigner.
+    pub const MAX_PERMANENT_LEN: usize = 128;
+
+    /// Most characters of an assigner: some forty arcs.
+    const MAX_ASSIGNER_LEN: usize = 80;
+
     /// Checks the shape of a DNS name and takes it: labels of letters, digits and
     /// inner hyphens, lower case, at most 253 characters, perhaps `*.` before.
     ///
@@ -66,12 +86,35 @@ impl Identifier {
         }
     }
 
+    /// Checks the shape of a permanent identifier and takes it as it stands: the draft
+    /// allows no normalization. Of the UTF-8 that it allows only printable ASCII
+    /// without spaces is taken, so that no two identifiers look the same.
+    ///
+    /// # Errors
+    ///
+    /// `Permanent` if it is none.
+    pub fn permanent(text: &str) -> Result<Self, InvalidIdentifier> {
+        let (device, assigner) = match text.split_once('/') {
+            Some((device, assigner)) => (device, Some(assigner)),
+            None => (text, None),
+        };
+        let is_device = (1..=Self::MAX_PERMANENT_LEN).contains(&device.len())
+            && device.bytes().all(|octet| octet.is_ascii_graphic());
+        if is_device && assigner.is_none_or(is_assigner) {
+            Ok(Self::PermanentIdentifier(text.into()))
+        } else {
+            Err(InvalidIdentifier::Permanent {
+                value: text.chars().take(80).collect(),
+            })
+        }
+    }
+
     /// Reads what `type` and `value` of an identifier object say. Text is
     /// hostile: never panics.
     ///
     /// # Errors
     ///
-    /// `Kind` for another type, `Dns` or `Ip` for another value.
+    /// `Kind` for another type, `Dns`, `Ip` or `Permanent` for another value.
     pub fn parse(kind: &str, value: &str) -> Result<Self, InvalidIdentifier> {
         match kind {
             "dns" => Self::dns(value),
@@ -81,6 +124,7 @@ impl Identifier {
                 .map_err(|_| InvalidIdentifier::Ip {
                     value: value.chars().take(80).collect(),
                 }),
+            "permanent-identifier" => Self::permanent(value),
             other => Err(InvalidIdentifier::Kind {
                 kind: other.chars().take(40).collect(),
             }),
@@ -93,6 +137,7 @@ impl Identifier {
         match self {
             Self::Dns(_) => "dns",
             Self::Ip(_) => "ip",
+            Self::PermanentIdentifier(_) => "permanent-identifier",
         }
     }
 
@@ -100,7 +145,7 @@ impl Identifier {
     #[must_use]
     pub fn value(&self) -> String {
         match self {
-            Self::Dns(name) => name.to_string(),
+            Self::Dns(text) | Self::PermanentIdentifier(text) => text.to_string(),
             // RFC 8738, 3: the text form of RFC 5952, which this is.
             Self::Ip(address) => address.to_string(),
         }
@@ -117,24 +162,50 @@ impl Identifier {
     pub fn base(&self) -> Self {
         match self {
             Self::Dns(name) => Self::Dns(name.strip_prefix("*.").unwrap_or(name).into()),
-            Self::Ip(address) => Self::Ip(*address),
+            Self::Ip(_) | Self::PermanentIdentifier(_) => self.clone(),
         }
     }
 
-    /// Returns the identifier with a wildcard label before it; an address has none.
+    /// Tells whether it is a device's, which is authorized for one key and order alone.
+    #[must_use]
+    pub fn is_device(&self) -> bool {
+        matches!(self, Self::PermanentIdentifier(_))
+    }
+
+    /// Returns the identifier with a wildcard label before it; others than names have
+    /// none.
     #[must_use]
     pub fn wildcard(&self) -> Option<Self> {
         match self {
             Self::Dns(name) => Self::dns(&format!("*.{name}")).ok(),
-            Self::Ip(_) => None,
+            Self::Ip(_) | Self::PermanentIdentifier(_) => None,
         }
     }
+}
+
+/// Tells whether a text is the draft's `assigner-value`: an object identifier.
+fn is_assigner(text: &str) -> bool {
+    let mut arcs = text.split('.');
+    let is_number = |arc: &str| {
+        !arc.is_empty()
+            && arc.bytes().all(|octet| octet.is_ascii_digit())
+            && (arc == "0" || !arc.starts_with('0'))
+    };
+    let (first, second) = (arcs.next(), arcs.next());
+    let begins = match (first, second) {
+        (Some("0" | "1"), Some(second)) => {
+            is_number(second) && second.parse::<u8>().is_ok_and(|arc| arc < 40)
+        }
+        (Some("2"), Some(second)) => is_number(second),
+        _ => false,
+    };
+    text.len() <= Identifier::MAX_ASSIGNER_LEN && begins && arcs.all(is_number)
 }
 
 impl fmt::Display for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dns(name) => f.write_str(name),
+            Self::Dns(text) | Self::PermanentIdentifier(text) => f.write_str(text),
             Self::Ip(address) => address.fmt(f),
         }
     }
@@ -153,6 +224,9 @@ mod tests {
             ("dns", "xn--bcher-kva.example"),
             ("ip", "192.0.2.1"),
             ("ip", "2001:db8::1"),
+            ("permanent-identifier", "12345678"),
+            ("permanent-identifier", "C02X/1.3.6.1.4.1.41482"),
+            ("permanent-identifier", "a:b/2.999"),
         ] {
             let identifier = Identifier::parse(kind, value).unwrap();
             assert_eq!((identifier.kind(), &*identifier.value()), (kind, value));
@@ -164,6 +238,7 @@ mod tests {
     #[test]
     fn other_text_is_refused() {
         let label = "a".repeat(64);
+        let serial = "7".repeat(Identifier::MAX_PERMANENT_LEN + 1);
         for (kind, value) in [
             ("dns", ""),
             ("dns", "Example.org"),
@@ -179,6 +254,17 @@ mod tests {
             ("ip", "fe80::1%eth0"),
             ("ip", "192.0.2.0/24"),
             ("email", "a@example.org"),
+            ("permanent-identifier", ""),
+            ("permanent-identifier", &serial),
+            ("permanent-identifier", "12 34"),
+            ("permanent-identifier", "é"),
+            ("permanent-identifier", "/1.2.3"),
+            ("permanent-identifier", "1/"),
+            ("permanent-identifier", "1/1"),
+            ("permanent-identifier", "1/1.40"),
+            ("permanent-identifier", "1/3.1"),
+            ("permanent-identifier", "1/1.2.03"),
+            ("permanent-identifier", "1/1.2/1.3"),
         ] {
             assert!(Identifier::parse(kind, value).is_err(), "{kind} {value}");
         }

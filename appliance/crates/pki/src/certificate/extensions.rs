@@ -229,7 +229,9 @@ impl Extensions {
                         AlternativeName::Email(email) => {
                             email.as_str().as_bytes() != general_name.content
                         }
-                        AlternativeName::Ip(_) | AlternativeName::Uri(_) => false,
+                        AlternativeName::Ip(_)
+                        | AlternativeName::Uri(_)
+                        | AlternativeName::Permanent(_) => false,
                     };
                     self.names.push(name);
                 }

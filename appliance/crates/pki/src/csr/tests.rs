@@ -338,3 +338,53 @@ proptest! {
         prop_assert!(parse(&bad).is_err());
     }
 }
+
+#[test]
+fn a_device_is_read_by_its_permanent_identifier() {
+    let identifier = der(
+        0x30,
+        &[&der(0x0c, &[b"C02X"]), &[0x06, 0x03, 0x2a, 0x03, 0x04]],
+    );
+    let other_name = der(
+        0xa0,
+        &[
+            &[0x06, 0x08, 0x2b, 6, 1, 5, 5, 7, 8, 3],
+            &der(0xa0, &[&identifier]),
+        ],
+    );
+    let csr = parse(&with_extensions(&[extension(
+        SAN,
+        &der(0x30, &[&other_name]),
+    )]));
+    let names: Vec<String> = csr
+        .unwrap()
+        .names()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, ["permanent-identifier:C02X/1.2.3.4"]);
+    let twice = der(0x30, &[&other_name, &other_name]);
+    assert!(matches!(
+        parse(&with_extensions(&[extension(SAN, &twice)])),
+        Err(CsrError::RepeatedName { .. })
+    ));
+    // A value as a PrintableString.
+    let identifier = der(0x30, &[&der(0x13, &[b"C02X"])]);
+    let other_name = der(
+        0xa0,
+        &[
+            &[0x06, 0x08, 0x2b, 6, 1, 5, 5, 7, 8, 3],
+            &der(0xa0, &[&identifier]),
+        ],
+    );
+    assert!(matches!(
+        parse(&with_extensions(&[extension(
+            SAN,
+            &der(0x30, &[&other_name])
+        )])),
+        Err(CsrError::Name {
+            place: 1,
+            problem: InvalidAlternativeName::PermanentIdentifier
+        })
+    ));
+}

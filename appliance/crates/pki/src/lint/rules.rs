@@ -313,7 +313,10 @@ fn check_names(it: &Subject<'_>, expect: &mut impl FnMut(bool, Lint)) {
     if profile.subject.common_name_is_a_name {
         let among = it.subject.attributes().iter().all(|attribute| {
             attribute.kind() != AttributeType::CommonName
-                || names.iter().any(|name| name.value() == attribute.value())
+                || names.iter().any(|name| {
+                    !matches!(name, AlternativeName::Permanent(_))
+                        && name.value() == attribute.value()
+                })
         });
         expect(among, Lint::CommonNameInNames);
     }

@@ -153,6 +153,58 @@ fn uris_are_absolute_with_a_proper_host() {
     );
 }
 
+/// A PermanentIdentifier with an assigner, as `openssl asn1parse` tells it.
+//
+//  0:d=0  hl=2 l=  25 cons: cont [ 0 ]
+//  2:d=1  hl=2 l=   8 prim: OBJECT            :Permanent Identifier
+// 12:d=1  hl=2 l=  13 cons: cont [ 0 ]
+// 14:d=2  hl=2 l=  11 cons: SEQUENCE
+// 16:d=3  hl=2 l=   4 prim: UTF8STRING        :C02X
+// 22:d=3  hl=2 l=   3 prim: OBJECT            :1.2.3.4
+const PERMANENT: &str = "a01906082b06010505070803a00d300b0c044330325806032a0304";
+
+#[test]
+fn permanent_identifiers_are_other_names_of_their_type() {
+    let read = |hexadecimal: &str| general_name(&hex::decode(hexadecimal).unwrap());
+    let name = read(PERMANENT).unwrap();
+    assert_eq!(name.to_string(), "permanent-identifier:C02X/1.2.3.4");
+    assert_eq!(name.kind(), NameKind::PermanentIdentifier);
+    let name = read("a01606082b06010505070803a00a30080c0643303258314b").unwrap();
+    assert_eq!(name.value(), "C02X1K");
+    // An otherName of another type: a Microsoft UPN.
+    assert_eq!(
+        read("a016060a2b060104018237140203a0080c0661406f72672e"),
+        Err(InvalidAlternativeName::UnsupportedType { tag: 0 })
+    );
+    for bad in [
+        // No value; an assigner alone; a value that is no UTF8String; two values.
+        "a00e06082b06010505070803a0023000",
+        "a01306082b06010505070803a007300506032a0304",
+        "a01406082b06010505070803a0083006130443303258",
+        "a01a06082b06010505070803a00e300c0c04433032580c0443303258",
+        // Something after the sequence, after the value, and no value at all.
+        "a01606082b06010505070803a00a30060c04433032580500",
+        "a01606082b06010505070803a00830060c04433032580500",
+        "a00a06082b06010505070803",
+        // Empty; a space; a slash; beyond ASCII; not UTF-8.
+        "a01006082b06010505070803a00430020c00",
+        "a01106082b06010505070803a00530030c0120",
+        "a01106082b06010505070803a00530030c012f",
+        "a01206082b06010505070803a00630040c02c3a9",
+        "a01106082b06010505070803a00530030c01ff",
+    ] {
+        assert_eq!(
+            read(bad),
+            Err(InvalidAlternativeName::PermanentIdentifier),
+            "{bad}"
+        );
+    }
+    let long = "7".repeat(PermanentIdentifier::MAX_LEN + 1);
+    for text in ["", "a b", "a/", "a/1.2/3", "a/b", "a/1.02", "/1.2", &long] {
+        assert!(text.parse::<PermanentIdentifier>().is_err(), "{text}");
+    }
+}
+
 #[test]
 fn names_read_as_they_print() {
     for text in [
@@ -160,6 +212,8 @@ fn names_read_as_they_print() {
         "ip:2001:db8::1",
         "email:a@b.org",
         "uri:urn:a:b",
+        "permanent-identifier:C02X",
+        "permanent-identifier:a:b/1.2.840.113549",
     ] {
         assert_eq!(text.parse::<AlternativeName>().unwrap().to_string(), text);
     }
@@ -175,6 +229,7 @@ proptest! {
         let _ = read_names(&bytes, 10);
         if let Ok(text) = std::str::from_utf8(&bytes) {
             let _ = (DnsName::new(text), EmailAddress::new(text), UriName::new(text));
+            let _ = text.parse::<PermanentIdentifier>();
         }
     }
 

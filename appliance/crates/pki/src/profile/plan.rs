@@ -562,8 +562,14 @@ impl Profile {
         let Some(given) = subject.first(AttributeType::CommonName) else {
             return Ok((subject, names));
         };
-        let name = as_name(given).ok_or_else(|| ProfileRefusal::CommonNameNotAName {
-            given: given.to_owned(),
+        // A device's serial number may read as a DNS name, which it is not.
+        let is_device = requested
+            .iter()
+            .any(|name| matches!(name, AlternativeName::Permanent(own) if own.value() == given));
+        let name = as_name(given).filter(|_| !is_device).ok_or_else(|| {
+            ProfileRefusal::CommonNameNotAName {
+                given: given.to_owned(),
+            }
         })?;
         // The spelling of the name: lower case, an address in its shortest form.
         let spelled = subject

@@ -106,6 +106,7 @@ impl NameRules {
         match name {
             AlternativeName::Dns(dns) => self.check_dns(dns).map_err(forbidden),
             AlternativeName::Ip(address) => self.check_address(*address).map_err(forbidden),
+            AlternativeName::Permanent(_) => Ok(()),
             AlternativeName::Email(email) => {
                 let within = |domain: &String| is_within(email.domain(), domain);
                 if self.allowed_email_domains.is_empty()

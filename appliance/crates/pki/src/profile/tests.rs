@@ -267,6 +267,64 @@ fn name_rules_hold_for_wildcards_domains_and_addresses() {
 }
 
 #[test]
+fn devices_are_certified_where_a_profile_has_their_kind_of_name() {
+    let authority = authority();
+    let device = "permanent-identifier:C02X/1.2.3.4";
+    let devices = profile(
+        "device",
+        "kind = 'tls-client'\nnames.kinds = ['permanent-identifier']\nnames.min = 1",
+    )
+    .unwrap();
+    let certificate = ask("CN=C02X", &[device]).of(&devices, &authority).unwrap();
+    assert_eq!(names(&certificate), [device]);
+    // SEQUENCE of one otherName: UTF8String and assigner.
+    assert_eq!(
+        hex::encode(
+            certificate
+                .extension_value(&crate::oid::SUBJECT_ALT_NAME)
+                .unwrap()
+        ),
+        "301ba01906082b06010505070803a00d300b0c044330325806032a0304"
+    );
+    assert_eq!(certificate.extension_value(&crate::oid::TLS_FEATURE), None);
+    for kind in ProfileKind::ALL {
+        let built_in = Profile::built_in(kind).unwrap();
+        let refused = built_in.check_names(&[device.parse().unwrap()]);
+        assert!(
+            matches!(refused, Err(ProfileRefusal::NameForbidden { .. })),
+            "{kind}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_device_is_no_dns_name_whatever_it_is_called() {
+    let authority = authority();
+    let both = profile(
+        "both",
+        "kind = 'tls-server'\nnames.kinds = ['dns', 'permanent-identifier']",
+    )
+    .unwrap();
+    let refused = ask(
+        "CN=www.example.org",
+        &["permanent-identifier:www.example.org"],
+    )
+    .of(&both, &authority);
+    assert!(
+        matches!(refused, Err(ProfileRefusal::CommonNameNotAName { .. })),
+        "{refused:?}"
+    );
+    let named = ask(
+        "CN=www.example.org",
+        &["dns:www.example.org", "permanent-identifier:C02X"],
+    );
+    assert_eq!(
+        names(&named.of(&both, &authority).unwrap()),
+        ["dns:www.example.org", "permanent-identifier:C02X"]
+    );
+}
+
+#[test]
 fn nobody_gets_an_identity_by_asking_in_a_request() {
     let authority = authority();
     for kind in [

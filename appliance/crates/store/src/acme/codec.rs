@@ -16,7 +16,7 @@ use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::account::{AccountV1, EabKeyV1};
-use self::authorization::AuthorizationV1;
+use self::authorization::{AttestedV1, AuthorizationV1};
 pub(crate) use self::authorization::{challenge_code, challenge_kind};
 use self::order::OrderV1;
 use super::record::{Account, Authorization, EabKey, Order};
@@ -172,6 +172,9 @@ const ORDER: u8 = 3;
 /// Tag of an authorization.
 const AUTHORIZATION: u8 = 4;
 
+/// Tag of an authorization of which a device attested a key.
+const ATTESTED: u8 = 5;
+
 /// Encodes one record behind its tag.
 fn encode_record(record: &Record) -> (u8, Vec<u8>) {
     let mut octets = Vec::with_capacity(256);
@@ -189,6 +192,10 @@ fn encode_record(record: &Record) -> (u8, Vec<u8>) {
             ORDER
         }
         Record::Authorization(authorization) => {
+            if let Some(key) = authorization.attested_key {
+                append(&AttestedV1::new(authorization, key), &mut octets);
+                return (ATTESTED, octets);
+            }
             append(&AuthorizationV1::from(&**authorization), &mut octets);
             AUTHORIZATION
         }
@@ -213,6 +220,10 @@ fn decode_record(tag: u8, octets: &[u8]) -> Option<Record> {
         }
         AUTHORIZATION => {
             let authorization = parse::<AuthorizationV1<'_>>(octets)?.read()?;
+            Some(Record::Authorization(Arc::new(authorization)))
+        }
+        ATTESTED => {
+            let authorization = parse::<AttestedV1<'_>>(octets)?.read()?;
             Some(Record::Authorization(Arc::new(authorization)))
         }
         _ => None,

@@ -290,7 +290,9 @@ impl Hash {
     fn identifier(&mut self, identifier: &Identifier) {
         self.part(identifier.kind().as_bytes());
         match identifier {
-            Identifier::Dns(name) => self.part(name.as_bytes()),
+            Identifier::Dns(text) | Identifier::PermanentIdentifier(text) => {
+                self.part(text.as_bytes());
+            }
             Identifier::Ip(std::net::IpAddr::V4(address)) => self.part(&address.octets()),
             Identifier::Ip(std::net::IpAddr::V6(address)) => self.part(&address.octets()),
         }

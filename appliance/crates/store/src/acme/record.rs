@@ -175,6 +175,9 @@ pub struct Authorization {
     pub created_at: Timestamp,
     /// When it ends: pending ones soon, valid ones later.
     pub expires_at: Timestamp,
+    /// The key that a device attested, which alone it authorizes: SHA-256 of the
+    /// SubjectPublicKeyInfo, DER.
+    pub attested_key: Option<[u8; 32]>,
 }
 
 /// A challenge (RFC 8555, 7.1.5).
@@ -364,6 +367,8 @@ pub enum Validation {
     Succeeded {
         /// Until when the authorization is valid.
         valid_until: Timestamp,
+        /// The key that a device attested: SHA-256 of the SubjectPublicKeyInfo, DER.
+        attested_key: Option<[u8; 32]>,
     },
     /// Nothing yet: another attempt will follow.
     Retrying {

@@ -226,6 +226,7 @@ fn failure() -> Failure {
 fn success(second: i64) -> Validation {
     Validation::Succeeded {
         valid_until: at(second + AUTHORIZATION_LIFE),
+        attested_key: None,
     }
 }
 

@@ -145,6 +145,7 @@ impl TestCa {
             .map(|name| match name {
                 Identifier::Dns(name) => SanType::DnsName(name.to_string().try_into().unwrap()),
                 Identifier::Ip(address) => SanType::IpAddress(*address),
+                Identifier::PermanentIdentifier(_) => panic!("{name} is a device"),
             })
             .collect();
         let certificate = params.signed_by(leaf, &self.issuer).unwrap();

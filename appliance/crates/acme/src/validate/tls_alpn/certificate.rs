@@ -163,6 +163,8 @@ impl<'a> ProofCertificate<'a> {
             expected: match identifier {
                 Identifier::Dns(name) => format!("the DNS name {name}").into(),
                 Identifier::Ip(address) => format!("the IP address {address}").into(),
+                // The method does not fit devices; no certificate would do.
+                Identifier::PermanentIdentifier(text) => format!("the device {text}").into(),
             },
         };
         let extension = self

@@ -36,6 +36,34 @@ pub(super) struct AuthorizationV1<'a> {
     expires_at: i64,
 }
 
+/// An authorization of which the device attested a key, on disk.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AttestedV1<'a> {
+    /// The authorization.
+    #[serde(borrow)]
+    authorization: AuthorizationV1<'a>,
+    /// SHA-256 of the key's SubjectPublicKeyInfo.
+    key: [u8; 32],
+}
+
+impl<'a> AttestedV1<'a> {
+    /// Puts key and authorization together.
+    pub(super) fn new(authorization: &'a Authorization, key: [u8; 32]) -> Self {
+        Self {
+            authorization: authorization.into(),
+            key,
+        }
+    }
+
+    /// Reads the authorization.
+    pub(super) fn read(self) -> Option<Authorization> {
+        Some(Authorization {
+            attested_key: Some(self.key),
+            ..self.authorization.read()?
+        })
+    }
+}
+
 /// A challenge's state on disk.
 #[derive(Serialize, Deserialize)]
 enum ChallengeStateV1<'a> {
@@ -154,6 +182,7 @@ impl AuthorizationV1<'_> {
             challenges: challenges?,
             created_at: time(self.created_at)?,
             expires_at: time(self.expires_at)?,
+            attested_key: None,
         })
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum IdentifierV1<'a> {
     Ip4([u8; 4]),
     /// An IPv6 address.
     Ip6([u8; 16]),
+    /// A device's permanent identifier.
+    Permanent(&'a str),
 }
 
 impl<'a> From<&'a Identifier> for IdentifierV1<'a> {
@@ -23,6 +25,7 @@ impl<'a> From<&'a Identifier> for IdentifierV1<'a> {
             Identifier::Dns(name) => Self::Dns(name),
             Identifier::Ip(IpAddr::V4(address)) => Self::Ip4(address.octets()),
             Identifier::Ip(IpAddr::V6(address)) => Self::Ip6(address.octets()),
+            Identifier::PermanentIdentifier(text) => Self::Permanent(text),
         }
     }
 }
@@ -34,6 +37,7 @@ impl IdentifierV1<'_> {
             Self::Dns(name) => Identifier::dns(name).ok(),
             Self::Ip4(octets) => Some(Identifier::Ip((*octets).into())),
             Self::Ip6(octets) => Some(Identifier::Ip((*octets).into())),
+            Self::Permanent(text) => Identifier::permanent(text).ok(),
         }
     }
 }

@@ -100,9 +100,11 @@ fn records() -> Vec<Record> {
                 .collect(),
             created_at: given::at(0),
             expires_at: given::at(9),
+            attested_key: None,
         };
         records.push(Record::Authorization(Arc::new(authorization)));
     }
+    records.push(Record::Authorization(Arc::new(attested())));
     for state in [
         EabKeyState::Unused,
         EabKeyState::Bound {
@@ -118,6 +120,28 @@ fn records() -> Vec<Record> {
         records.push(Record::EabKey(Arc::new(key)));
     }
     records
+}
+
+/// Returns an authorization of a device that attested a key.
+fn attested() -> Authorization {
+    Authorization {
+        id: model::acme::AuthorizationId::from_octets([0xbb; 16]),
+        account: model::acme::AccountId::from_octets([0xaa; 16]),
+        order: None,
+        identifier: Identifier::permanent("C02X/1.2.3").unwrap(),
+        wildcard: false,
+        state: AuthorizationState::Valid,
+        token: "t".into(),
+        challenges: vec![Challenge {
+            kind: ChallengeKind::DeviceAttest01,
+            state: ChallengeState::Valid {
+                at: Timestamp::from_microsecond(1).unwrap(),
+            },
+        }],
+        created_at: Timestamp::from_microsecond(1).unwrap(),
+        expires_at: Timestamp::from_microsecond(-1).unwrap(),
+        attested_key: Some([0xcc; 32]),
+    }
 }
 
 #[test]
@@ -161,6 +185,29 @@ fn version_1_is_these_bytes() {
         "00000000",                 // no profile, no times, replaces nothing
         "02",                       // made at 1 µs
         "01",                       // until -1 µs
+    ];
+    assert_eq!(hex::encode(&payload), golden.concat());
+}
+
+#[test]
+fn an_attested_authorization_is_these_bytes() {
+    let mut payload = Vec::new();
+    encode(&[Record::Authorization(Arc::new(attested()))], &mut payload);
+    let golden = [
+        "01",                       // one record
+        "05",                       // an authorization with its attested key
+        "57",                       // of 87 octets
+        &"bb".repeat(16),           // its name
+        &"aa".repeat(16),           // its account
+        "00",                       // no order
+        "030a433032582f312e322e33", // permanent identifier C02X/1.2.3
+        "00",                       // no wildcard
+        "02",                       // valid
+        "0174",                     // token t
+        "01050202",                 // one challenge: device-attest-01, valid at 1 µs
+        "02",                       // made at 1 µs
+        "01",                       // until -1 µs
+        &"cc".repeat(32),           // SHA-256 of the key
     ];
     assert_eq!(hex::encode(&payload), golden.concat());
 }

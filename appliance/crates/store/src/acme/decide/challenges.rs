@@ -144,10 +144,14 @@ pub(super) fn validate(
 
     // 2. The authorization, and 3. the order that waits for it.
     let event = match validation {
-        Validation::Succeeded { valid_until } => {
+        Validation::Succeeded {
+            valid_until,
+            attested_key,
+        } => {
             let event = AuthorizationEvent::ChallengeValid;
             authorization.state = authorization.state.apply(&event)?;
             authorization.expires_at = *valid_until;
+            authorization.attested_key = *attested_key;
             match &order {
                 Some(order) if are_others_valid(view, order, &authorization, at)? => {
                     Some(OrderEvent::AuthorizationsValid)

@@ -144,6 +144,7 @@ fn pending(
             .collect(),
         created_at: at,
         expires_at: new.expires_at,
+        attested_key: None,
     }
 }
 

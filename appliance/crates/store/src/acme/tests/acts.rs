@@ -218,6 +218,7 @@ fn time_ends_what_is_not_finalized() {
         create(&store, 2).await;
         let short = Validation::Succeeded {
             valid_until: at(100),
+            attested_key: None,
         };
         store
             .record_validation(&challenge(2, 0), short, at(1))
