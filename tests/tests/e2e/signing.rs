@@ -4,6 +4,7 @@ mod builds;
 mod cli;
 mod pipelines;
 mod start;
+mod verifiers;
 mod workshop;
 
 use std::fs;
