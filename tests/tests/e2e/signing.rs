@@ -2,6 +2,7 @@
 
 mod builds;
 mod cli;
+mod description;
 mod pipelines;
 mod start;
 mod verifiers;

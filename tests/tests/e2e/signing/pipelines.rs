@@ -13,7 +13,7 @@ use super::workshop::{Workshop, sha256};
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/pipelines");
 
 /// Returns a program that tests/run put into the target directory.
-fn tool(path: &str) -> PathBuf {
+pub(super) fn tool(path: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
         PathBuf::from,
