@@ -11,6 +11,7 @@ mod reason;
 mod serial;
 pub mod signing;
 mod time;
+mod timed_id;
 
 pub use identity::{Identity, InvalidIdentity, Role, TrustDomain};
 pub use names::{IdempotencyKey, InvalidName, IssuerId, PeerName, ProfileName, RequestId};

@@ -1,24 +1,16 @@
 //! Identifiers of ACME objects.
 //!
-//! Sixteen octets: milliseconds since 1970 in the first six, random bits in the
-//! rest. They sort by time, so listings and counts over a window of time are
-//! ranges; nobody can guess them; nodes need not agree on them.
+//! They sort by time (`timed_id`) and print as base64url.
 
 use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
 
 use super::ChallengeKind;
 use crate::names::InvalidName;
-
-/// Octets of an identifier.
-const LEN: usize = 16;
-
-/// Octets of its time.
-const TIME_LEN: usize = 6;
+use crate::timed_id::{LEN, timed_id};
 
 /// Text that is no identifier of an ACME object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,64 +23,16 @@ pub struct InvalidId {
 /// Defines the identifier of one kind of object.
 macro_rules! id {
     ($(#[$doc:meta])* $type:ident, $kind:literal) => {
-        $(#[$doc])*
-        ///
-        /// Prints as 22 characters of base64url (RFC 4648, 5).
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type([u8; LEN]);
-
-        impl $type {
-            /// Makes an identifier for something that begins `at` a time.
-            #[must_use]
-            pub fn new(at: Timestamp, random: [u8; LEN - TIME_LEN]) -> Self {
-                let mut octets = Self::first_at(at).0;
-                octets[TIME_LEN..].copy_from_slice(&random);
-                Self(octets)
-            }
-
-            /// Returns the smallest identifier of a time: where a range begins.
-            #[must_use]
-            pub fn first_at(at: Timestamp) -> Self {
-                // Before 1970 counts as 1970; the year 10889 is the last that fits.
-                let time = u64::try_from(at.as_millisecond()).unwrap_or(0).to_be_bytes();
-                let mut octets = [0; LEN];
-                octets[..TIME_LEN].copy_from_slice(&time[2..]);
-                Self(octets)
-            }
-
-            /// Returns the time it was made at, to the millisecond.
-            #[must_use]
-            pub fn time(&self) -> Timestamp {
-                let mut time = [0; 8];
-                time[2..].copy_from_slice(&self.0[..TIME_LEN]);
-                i64::try_from(u64::from_be_bytes(time))
-                    .ok()
-                    .and_then(|time| Timestamp::from_millisecond(time).ok())
-                    .unwrap_or(Timestamp::MAX)
-            }
-
-            /// Takes stored octets.
-            #[must_use]
-            pub const fn from_octets(octets: [u8; LEN]) -> Self {
-                Self(octets)
-            }
-
-            /// Returns its octets.
-            #[must_use]
-            pub const fn octets(&self) -> &[u8; LEN] {
-                &self.0
-            }
-        }
+        timed_id!(
+            $(#[$doc])*
+            ///
+            /// Prints as 22 characters of base64url (RFC 4648, 5).
+            $type
+        );
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($type), "({})"), self)
             }
         }
 
@@ -202,6 +146,7 @@ impl fmt::Display for EabKeyId {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;

@@ -1,25 +1,17 @@
 //! Identifiers of the signing service's objects.
 //!
-//! Sixteen octets: milliseconds since 1970 in the first six, random bits in the
-//! rest. They sort by time, as octets and as text; nobody can guess them.
+//! They sort by time (`timed_id`), as octets and as text.
 
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use data_encoding::BASE32HEX_NOPAD;
 use serde::{Deserialize, Serialize};
 
-/// Octets of an identifier.
-const LEN: usize = 16;
-
-/// Octets of its time.
-const TIME_LEN: usize = 6;
+use crate::timed_id::{LEN, timed_id};
 
 /// Characters of an identifier behind its prefix: 128 bits, five each.
 const TEXT_LEN: usize = 26;
-
-/// The alphabet, which sorts as the values do (RFC 4648, 7, in lower case).
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
 /// Text that is no identifier of an object of the signing service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,103 +23,36 @@ pub struct InvalidSigningId {
     pub prefix: &'static str,
 }
 
-/// Writes octets as text.
-fn write_text(octets: [u8; LEN], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let number = u128::from_be_bytes(octets);
-    let mut text = [0; TEXT_LEN];
-    for (place, character) in (0..).zip(&mut text) {
-        // RFC 4648, 6: the last character has its lower two bits zero.
-        let shifted = match 123_u32.checked_sub(5 * place) {
-            Some(shift) => number >> shift,
-            None => number << 2,
-        };
-        *character = ALPHABET[(shifted & 0x1f) as usize];
-    }
-    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
-}
-
-/// Reads what [`write_text`] wrote; none for any other spelling.
+/// Reads the text behind a prefix; none for any spelling but the one that is written.
 fn read_text(text: &str) -> Option<[u8; LEN]> {
-    if text.len() != TEXT_LEN {
+    if text.len() != TEXT_LEN || text.bytes().any(|octet| octet.is_ascii_uppercase()) {
         return None;
     }
-    let mut number = 0_u128;
-    for (place, character) in (0..).zip(text.bytes()) {
-        let value = ALPHABET.iter().position(|own| *own == character)? as u128;
-        match 123_u32.checked_sub(5 * place) {
-            Some(shift) => number |= value << shift,
-            None if value & 0b11 == 0 => number |= value >> 2,
-            None => return None,
-        }
-    }
-    Some(number.to_be_bytes())
+    let octets = BASE32HEX_NOPAD
+        .decode(text.to_ascii_uppercase().as_bytes())
+        .ok()?;
+    octets.try_into().ok()
 }
 
 /// Defines the identifier of one kind of object.
 macro_rules! id {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $prefix:literal) => {
-        $(#[$doc])*
-        #[doc = concat!(
-            "\n\nPrints as `", $prefix,
-            "` and 26 characters of base32hex in lower case (RFC 4648, 7)."
-        )]
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type([u8; LEN]);
-
-        impl $type {
-            /// Makes an identifier for something that begins `at` a time.
-            #[must_use]
-            pub fn new(at: Timestamp, random: [u8; LEN - TIME_LEN]) -> Self {
-                let mut octets = Self::first_at(at).0;
-                octets[TIME_LEN..].copy_from_slice(&random);
-                Self(octets)
-            }
-
-            /// Returns the smallest identifier of a time: where a range begins.
-            #[must_use]
-            pub fn first_at(at: Timestamp) -> Self {
-                // Before 1970 counts as 1970; the year 10889 is the last that fits.
-                let time = u64::try_from(at.as_millisecond()).unwrap_or(0).to_be_bytes();
-                let mut octets = [0; LEN];
-                octets[..TIME_LEN].copy_from_slice(&time[2..]);
-                Self(octets)
-            }
-
-            /// Returns the time it was made at, to the millisecond.
-            #[must_use]
-            pub fn time(&self) -> Timestamp {
-                let mut time = [0; 8];
-                time[2..].copy_from_slice(&self.0[..TIME_LEN]);
-                i64::try_from(u64::from_be_bytes(time))
-                    .ok()
-                    .and_then(|time| Timestamp::from_millisecond(time).ok())
-                    .unwrap_or(Timestamp::MAX)
-            }
-
-            /// Takes stored octets.
-            #[must_use]
-            pub const fn from_octets(octets: [u8; LEN]) -> Self {
-                Self(octets)
-            }
-
-            /// Returns its octets.
-            #[must_use]
-            pub const fn octets(&self) -> &[u8; LEN] {
-                &self.0
-            }
-        }
+        timed_id!(
+            $(#[$doc])*
+            #[doc = concat!(
+                "\n\nPrints as `", $prefix,
+                "` and 26 characters of base32hex in lower case (RFC 4648, 7), which sort as \
+                 the octets do."
+            )]
+            #[derive(Serialize, Deserialize)]
+            #[serde(try_from = "String", into = "String")]
+            $type
+        );
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($prefix)?;
-                write_text(self.0, f)
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($type), "({})"), self)
+                let text = BASE32HEX_NOPAD.encode(&self.0).to_ascii_lowercase();
+                write!(f, "{}{text}", $prefix)
             }
         }
 
@@ -176,6 +101,7 @@ id!(
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
