@@ -221,8 +221,8 @@ impl Publisher {
         }
     }
 
-    /// Returns how long it is until something is due.
-    fn wait(&self) -> Duration {
+    /// Returns how long it is until something is due or wanted.
+    pub(crate) fn wait(&self) -> Duration {
         let now = self.parts.clock.now();
         let timer = self.kinds().into_iter().filter_map(|kind| {
             let at = self.due_at(kind)?;
