@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use mesh::bounds::{bounded, not_negative, positive, span};
 use mesh::member::{CheckedMember, MemberConfig, MemberDefaults};
 use mesh::revocation::RevocationConfig;
 use mesh::stapling::StaplingConfig;
@@ -485,48 +486,6 @@ impl AcmeConfig {
 fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
-
-/// Holds a number to its bounds.
-fn bounded<T: PartialOrd + Copy>(
-    key: &'static str,
-    value: T,
-    bounds: std::ops::RangeInclusive<T>,
-    rule: &'static str,
-) -> Result<T, ConfigError> {
-    if bounds.contains(&value) {
-        Ok(value)
-    } else {
-        Err(ConfigError::Bound { key, rule })
-    }
-}
-
-/// Takes a time that is longer than nothing.
-fn positive(key: &'static str, value: SignedDuration) -> Result<Duration, ConfigError> {
-    span(key, value).map(SignedDuration::unsigned_abs)
-}
-
-/// Takes a time that is longer than nothing and at most ten years.
-fn span(key: &'static str, value: SignedDuration) -> Result<SignedDuration, ConfigError> {
-    if value.is_positive() && value <= MAX_SPAN {
-        Ok(value)
-    } else {
-        Err(ConfigError::Bound {
-            key,
-            rule: "must be longer than nothing and at most ten years",
-        })
-    }
-}
-
-/// Takes a time of at most ten years.
-fn not_negative(key: &'static str, value: SignedDuration) -> Result<SignedDuration, ConfigError> {
-    if value.is_zero() {
-        return Ok(value);
-    }
-    span(key, value)
-}
-
-/// Longest time that makes sense here.
-const MAX_SPAN: SignedDuration = SignedDuration::from_hours(10 * 366 * 24);
 
 /// Holds a URL to what browsers open.
 fn check_url(key: &'static str, url: Option<&str>) -> Result<(), ConfigError> {

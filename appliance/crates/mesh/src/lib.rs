@@ -9,6 +9,7 @@
 
 pub mod address;
 mod backoff;
+pub mod bounds;
 mod ca_client;
 mod config;
 pub mod csr;

@@ -1,5 +1,6 @@
 //! Why `[acme]` cannot be worked with.
 
+use mesh::bounds::OutOfBounds;
 use mesh::member::InvalidMember;
 use mesh::revocation::InvalidRevocationConfig;
 use model::ProfileName;
@@ -39,13 +40,8 @@ pub enum ConfigError {
     #[error("both `open` and `mesh` are switched off: nobody could reach the service")]
     NoListener,
     /// A number or time outside what can work.
-    #[error("`{key}` {rule}")]
-    Bound {
-        /// The key.
-        key: &'static str,
-        /// What it must be, as the rest of a sentence.
-        rule: &'static str,
-    },
+    #[error(transparent)]
+    Bound(#[from] OutOfBounds),
     /// A URL that is none.
     #[error("`{key}`: {given:?} is no http or https URL")]
     Url {

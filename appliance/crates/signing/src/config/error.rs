@@ -1,6 +1,7 @@
 //! Why `[signing]` cannot be worked with.
 
 use hsm_keystore::KeyAlgorithm;
+use mesh::bounds::OutOfBounds;
 use mesh::member::InvalidMember;
 use mesh::revocation::InvalidRevocationConfig;
 use model::signing::SigningProfileName;
@@ -42,13 +43,8 @@ pub enum ConfigError {
     #[error("`mesh` is switched off: nobody could have anything signed")]
     NoListener,
     /// A number or time outside what can work.
-    #[error("`{key}` {rule}")]
-    Bound {
-        /// The key.
-        key: &'static str,
-        /// What it must be, as the rest of a sentence.
-        rule: &'static str,
-    },
+    #[error(transparent)]
+    Bound(#[from] OutOfBounds),
     /// No key at all.
     #[error("`keys` holds none: at least one key for artifacts is needed")]
     NoKey,
