@@ -127,9 +127,19 @@ pub struct RequestFacts<'a> {
     pub hash: HashAlgorithm,
     /// The artifact's name.
     pub artifact: Option<&'a str>,
-    /// How old the CRL is by which the client was found good; none where no
-    /// certificate told who it is.
-    pub crl_age: Option<Duration>,
+    /// By which CRL the client was found good.
+    pub crl: ClientCrl,
+}
+
+/// By which CRL a client was found good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCrl {
+    /// No certificate told who the client is.
+    NotAsked,
+    /// By none: the listener admits clients without one.
+    Missing,
+    /// By one of this age.
+    Aged(Duration),
 }
 
 /// What is known of a bill of materials.
@@ -148,6 +158,9 @@ pub struct ProvenanceFacts<'a> {
     pub builder: &'a str,
     /// Who signed it, where it came signed and the signature is good.
     pub signer: Option<&'a str>,
+    /// The builders' rules, by their place, whose own trust leads to a signer of theirs:
+    /// no other rule's signer counts.
+    pub vouched: &'a [usize],
     /// The repository it was built from.
     pub source: Option<&'a str>,
     /// The reference it was built from.
@@ -192,12 +205,17 @@ impl Policy {
             || self.artifacts.to_string(),
             || facts.artifact.unwrap_or("no name").to_owned(),
         );
-        if let (Some(most), Some(age)) = (self.max_crl_age, facts.crl_age) {
+        if let Some(most) = self.max_crl_age {
+            let (passed, actual) = match facts.crl {
+                ClientCrl::NotAsked => return,
+                ClientCrl::Missing => (false, "no CRL".to_owned()),
+                ClientCrl::Aged(age) => (age <= most, format!("{} s", age.as_secs())),
+            };
             verdict.note(
                 Rule::CrlAge,
-                age <= most,
+                passed,
                 || format!("at most {} s", most.as_secs()),
-                || format!("{} s", age.as_secs()),
+                || actual,
             );
         }
     }
@@ -350,10 +368,12 @@ impl ProvenanceRule {
     fn level(&self, facts: &ProvenanceFacts<'_>) -> Option<u8> {
         self.builders
             .iter()
-            .filter(|builder| builder.id.is_match(facts.builder))
-            .filter_map(|builder| match (&builder.signer, facts.signer) {
-                (Some(pattern), Some(signer)) => {
-                    pattern.is_match(signer).then_some(builder.maximum_level)
+            .enumerate()
+            .filter(|(_, builder)| builder.id.is_match(facts.builder))
+            .filter_map(|(place, builder)| match (&builder.signer, facts.signer) {
+                (Some(_), Some(_)) => {
+                    let is_vouched = facts.vouched.contains(&place);
+                    is_vouched.then_some(builder.maximum_level)
                 }
                 // Signing raises no level: what came unsigned stays at 1.
                 (None, None) => Some(builder.maximum_level.min(1)),

@@ -48,7 +48,7 @@ use crate::evidence::{Evidence, Reading};
 use crate::facts::{Answer, Facts};
 use crate::formats::{Format, Formats};
 use crate::keys::CertifiedKey;
-use crate::policy::{Decision, RequestFacts, Rule, SubjectFacts, Verdict};
+use crate::policy::{ClientCrl, Decision, RequestFacts, Rule, SubjectFacts, Verdict};
 use crate::problem::SigningProblem;
 use crate::request::{Ask, Outcome, SignRequest};
 use crate::seams::{SignatureEvent, SignatureEventKind};
@@ -152,16 +152,19 @@ impl Signing {
         let key = self.key_of(&profile)?;
         let hash = self.hash_of(&ask, &profile, &key)?;
         let label = ask.requester.label()?;
-        let crl_age = match ask.requester.peer() {
-            Some(_) => self.crl.as_ref().and_then(|crl| crl.crl_age()),
-            None => None,
+        let crl = match ask.requester.peer() {
+            Some(_) => match self.crl.as_ref().and_then(|crl| crl.crl_age()) {
+                Some(age) => ClientCrl::Aged(age),
+                None => ClientCrl::Missing,
+            },
+            None => ClientCrl::NotAsked,
         };
         let mut verdict = Verdict::default();
         let facts = RequestFacts {
             client: label.as_str(),
             hash,
             artifact: ask.name.as_ref().map(|name| name.as_str()),
-            crl_age,
+            crl,
         };
         policy.check_request(&facts, &mut verdict);
         self.check_forge(&ask, &policy, &mut verdict);

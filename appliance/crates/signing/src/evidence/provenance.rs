@@ -23,6 +23,8 @@ pub(crate) struct ProvenanceEvidence {
     provenance: Provenance,
     /// Who signed it, where somebody did whom the profile knows.
     pub(crate) signer: Option<String>,
+    /// The builders' rules, by their place, whose own trust leads to a signer of theirs.
+    vouched: Vec<usize>,
     /// The level it counts for.
     pub(crate) level: u8,
 }
@@ -54,6 +56,7 @@ impl ProvenanceEvidence {
                     Some(&ProvenanceFacts {
                         builder: &facts.builder_id,
                         signer: evidence.signer.as_deref(),
+                        vouched: &evidence.vouched,
                         source: facts.source.as_deref(),
                         reference: facts.source_ref.as_deref(),
                     }),
@@ -82,15 +85,19 @@ impl ProvenanceEvidence {
         };
         let submission = Submission::parse(&octets, &limits).map_err(|error| error.to_string())?;
         let provenance = choose(&submission, reading.claimed.as_ref())?.clone();
-        let signer = match provenance.seal() {
-            Seal::Unsigned => None,
-            Seal::Envelope(_) | Seal::Bundle(_) => Some(signer_of(reading, &provenance)?),
+        let (signer, vouched) = match provenance.seal() {
+            Seal::Unsigned => (None, Vec::new()),
+            Seal::Envelope(_) | Seal::Bundle(_) => {
+                let (signer, vouched) = signer_of(reading, &provenance)?;
+                (Some(signer), vouched)
+            }
         };
         Ok(Self {
             form: submission.form(),
             octets,
             provenance,
             signer,
+            vouched,
             level: 0,
         })
     }
@@ -168,39 +175,36 @@ fn choose<'a>(
     }
 }
 
-/// Verifies a signed provenance by what the profile's builders lead to.
-fn signer_of(reading: &Reading, provenance: &Provenance) -> Result<String, String> {
+/// Verifies a signed provenance by what the profile's builders lead to: returns who
+/// signed it, and the places of the rules whose own trust leads to a signer of theirs.
+///
+/// Who is known by one rule's trust counts for no other rule's signer.
+fn signer_of(reading: &Reading, provenance: &Provenance) -> Result<(String, Vec<usize>), String> {
     let builder = &provenance.facts().builder_id;
-    let rules = reading
-        .policy
-        .provenance
-        .builders
-        .iter()
-        .filter(|rule| rule.signer.is_some() && rule.id.is_match(builder));
+    let (mut vouched, mut signer) = (Vec::new(), None);
     let mut stranger = None;
     let mut failure = None;
-    for rule in rules {
+    for (place, rule) in reading.policy.provenance.builders.iter().enumerate() {
+        let Some(pattern) = rule.signer.as_ref().filter(|_| rule.id.is_match(builder)) else {
+            continue;
+        };
         let Some(anchor) = reading.trust.of(rule.trust.as_deref()) else {
             continue;
         };
         match verified(reading, provenance, &anchor) {
-            Ok(names) => {
-                let known = names.iter().find(|name| {
-                    rule.signer
-                        .as_ref()
-                        .is_some_and(|pattern| pattern.is_match(name))
-                });
-                match known {
-                    Some(name) => return Ok(name.clone()),
-                    None => stranger = stranger.or(names.into_iter().next()),
+            Ok(names) => match names.iter().find(|name| pattern.is_match(name)) {
+                Some(name) => {
+                    vouched.push(place);
+                    signer = signer.or_else(|| Some(name.clone()));
                 }
-            }
+                None => stranger = stranger.or(names.into_iter().next()),
+            },
             Err(error) => failure = failure.or(Some(error)),
         }
     }
-    if let Some(name) = stranger {
-        // Signed by somebody: the builder's rule says whether that is enough.
-        return Ok(name);
+    // Signed by somebody: the builder's rule says whether that is enough.
+    if let Some(name) = signer.or(stranger) {
+        return Ok((name, vouched));
     }
     let root = reading.trust.of(None);
     let own = root.map(|anchor| verified(reading, provenance, &anchor));
@@ -208,7 +212,7 @@ fn signer_of(reading: &Reading, provenance: &Provenance) -> Result<String, Strin
         .and_then(Result::ok)
         .and_then(|names| names.into_iter().next())
     {
-        Some(name) => Ok(name),
+        Some(name) => Ok((name, vouched)),
         None => Err(failure.unwrap_or_else(|| {
             "it is signed by nobody that a builder of the profile is trusted with".to_owned()
         })),

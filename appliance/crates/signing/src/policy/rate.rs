@@ -51,9 +51,10 @@ impl RateLimiter {
         let full = buckets
             .entry((profile.clone(), client.into()))
             .or_insert(now);
-        // A clock set back must not lock a client out for longer than a window.
-        let base = (*full).max(now).min(now + window);
-        let next = base + step;
+        // A clock set back must not lock a client out for longer than a window: what was
+        // taken by another clock counts as taken now.
+        *full = (*full).min(now + window);
+        let next = (*full).max(now) + step;
         let wait = next.duration_since(now) - window;
         if wait.is_positive() {
             return Err(wait.unsigned_abs());
@@ -85,5 +86,7 @@ mod tests {
         let before = now - SignedDuration::from_hours(24);
         let wait = limiter.take(&profile, "signer/a", 6, before).unwrap_err();
         assert!(wait <= Duration::from_secs(60), "{wait:?}");
+        let soon = before + SignedDuration::from_secs(60);
+        assert_eq!(limiter.take(&profile, "signer/a", 6, soon), Ok(()));
     }
 }

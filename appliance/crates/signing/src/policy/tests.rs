@@ -16,7 +16,7 @@ fn request() -> RequestFacts<'static> {
         client: "signer/alice",
         hash: HashAlgorithm::Sha256,
         artifact: Some("app-1.0.tar.gz"),
-        crl_age: Some(Duration::from_secs(60)),
+        crl: ClientCrl::Aged(Duration::from_secs(60)),
     }
 }
 
@@ -25,6 +25,10 @@ fn provenance(signer: Option<&'static str>) -> ProvenanceFacts<'static> {
     ProvenanceFacts {
         builder: "https://builder.example/v1",
         signer,
+        vouched: match signer {
+            Some("https://ci.example/x") => &[0],
+            _ => &[],
+        },
         source: Some("https://git.example/team/app"),
         reference: Some("refs/tags/v1.0"),
     }
@@ -79,15 +83,12 @@ fn requests_are_held_to_client_hash_name_and_crl_age() {
         other(|facts| facts.artifact = None),
         Some(Rule::ArtifactName)
     );
-    let old = Some(Duration::from_secs(3601));
-    assert_eq!(
-        failing(RequestFacts {
-            crl_age: old,
-            ..request()
-        }),
-        Some(Rule::CrlAge)
-    );
-    assert_eq!(other(|facts| facts.crl_age = None), None);
+    let old = ClientCrl::Aged(Duration::from_secs(3601));
+    for crl in [old, ClientCrl::Missing] {
+        let facts = RequestFacts { crl, ..request() };
+        assert_eq!(failing(facts), Some(Rule::CrlAge), "{crl:?}");
+    }
+    assert_eq!(other(|facts| facts.crl = ClientCrl::NotAsked), None);
 }
 
 #[test]
@@ -157,6 +158,12 @@ fn signing_raises_no_level() {
     );
     let stranger = provenance(Some("https://other.example"));
     assert_eq!(of(Some(&stranger)), (1, Some(Rule::ProvenanceLevel)));
+    // Of the right name, and known by the trust of another rule alone.
+    let elsewhere_known = ProvenanceFacts {
+        vouched: &[],
+        ..provenance(Some("https://ci.example/x"))
+    };
+    assert_eq!(of(Some(&elsewhere_known)), (1, Some(Rule::ProvenanceLevel)));
     assert_eq!(of(None), (0, Some(Rule::ProvenancePresent)));
     let elsewhere = ProvenanceFacts {
         builder: "https://evil.example",
